@@ -1,0 +1,5 @@
+"""Runs the command line: python -m redact."""
+
+from redact.cli import main
+
+main()

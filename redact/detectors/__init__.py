@@ -1,0 +1,52 @@
+"""Detectors: what looks at one picture and says what it saw. One file per family, all behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.plan import Detection
+
+
+class Detector(Protocol):
+    """What every detector offers.
+
+    Attributes:
+        name: stands in each of its detections.
+        labels: the labels that it can give.
+        models: sha256 of each model that it runs, by the id of its card and how it is run.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    models: Mapping[str, str]
+
+    def detect(self, picture: NDArray[np.uint8], frame: int) -> list[Detection]:
+        """Return what is seen in one picture.
+
+        Args:
+            picture: upright, BGR, uint8, (height, width, 3); it is not changed.
+            frame: index of the frame, for the detections.
+
+        Returns:
+            Detections in pixels of the picture; a box may reach over its edges.
+        """
+        ...
+
+
+def load_detectors(weights_folder: Path | None = None) -> list[Detector]:
+    """Return the detectors that look at every frame.
+
+    Args:
+        weights_folder: where the weights are; None for the usual place.
+
+    Raises:
+        DependencyError: weights are missing or damaged.
+    """
+    from redact.detectors.faces import CenterFace
+
+    return [CenterFace(weights_folder)]

@@ -1,0 +1,158 @@
+"""Covering regions of one picture. Pure: no files, no state.
+
+What is under a region never reaches the result: it is computed from the pixels outside of all regions, the shape of
+the regions and constants. There is no effect and no strength for which this does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.geometry import Box
+from redact.plan import Plan
+
+Picture = NDArray[np.uint8]
+Mask = NDArray[np.uint8]
+
+ROUND_LABELS = ("face", "head")
+MARGIN = 16  # pixels around a region from which its veil is made; more of them change nothing that can be seen
+VEIL_SCALE = 4  # the veil is made at one quarter of the picture's size: at full size it costs four times as much
+VEIL_SIGMA = 1.0  # in pixels of that quarter: smooths the steps of the pyramid, which show as a grid without it
+MOSAIC_BLOCKS = 8  # blocks across the longer side of a mosaic
+SOLID_LEVEL = 0  # black
+MIDDLE_LEVEL = 128  # where a region leaves no pixel to look at
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the picture that is covered: an ellipse for faces and heads, else a rectangle."""
+
+    box: Box
+    label: str
+
+
+class Coverer:
+    """Covers the frames of a clip as its plan says. Rendering covers with it, verification expects what it gives."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._effect = plan.settings.effect
+        self._regions: dict[int, list[Region]] = {}
+        for track in plan.tracks:
+            if track.action == "cover":
+                for frame, box in enumerate(track.boxes, start=track.first):
+                    self._regions.setdefault(frame, []).append(Region(box, track.label))
+
+    def cover(self, picture: Picture, frame: int) -> tuple[Picture, Mask]:
+        """Return the covered picture of a frame, and the mask of what is covered in it."""
+        height, width = picture.shape[:2]
+        mask = draw_mask(self._regions.get(frame, ()), width, height)
+        return cover(picture, mask, self._effect), mask
+
+
+def draw_mask(regions: Sequence[Region], width: int, height: int) -> Mask:
+    """Return which pixels the regions cover together: 255 where covered, else 0; uint8, (height, width).
+
+    The mask is made of whole 2x2 blocks: in 4:2:0 video the four pixels of a block share their colour, so a block that
+    is covered in part would carry some of the colour under the cover.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    for region in regions:
+        seen = region.box.clip(width, height)
+        if seen is None:
+            continue
+        if region.label in ROUND_LABELS:
+            _draw_ellipse(mask, region.box, seen)
+        else:
+            mask[seen.y0 : seen.y1, seen.x0 : seen.x1] = 255
+    return _fill_blocks(mask)
+
+
+def _draw_ellipse(mask: Mask, box: Box, seen: Box) -> None:
+    """Set the pixels of the ellipse inscribed in a box, in the part of the box that is in the picture."""
+    (cx, cy), a, b = box.center, box.width / 2, box.height / 2
+    x = (np.arange(seen.x0, seen.x1, dtype=np.float32) + 0.5 - cx) / a
+    y = (np.arange(seen.y0, seen.y1, dtype=np.float32) + 0.5 - cy) / b
+    mask[seen.y0 : seen.y1, seen.x0 : seen.x1][(y * y)[:, None] + (x * x)[None, :] <= 1] = 255
+
+
+def _fill_blocks(mask: Mask) -> Mask:
+    """Return the mask grown to whole 2x2 blocks; the last row and column of an odd size are blocks of their own."""
+    height, width = mask.shape
+    even = np.zeros((height + height % 2, width + width % 2), np.uint8)
+    even[:height, :width] = mask
+    pairs = even[0::2] | even[1::2]
+    blocks = pairs[:, 0::2] | pairs[:, 1::2]
+    return np.ascontiguousarray(np.repeat(np.repeat(blocks, 2, axis=0), 2, axis=1)[:height, :width])
+
+
+def cover(picture: Picture, mask: Mask, effect: str) -> Picture:
+    """Return a copy of the picture in which every pixel of the mask is covered.
+
+    Args:
+        picture: BGR, uint8, (height, width, 3); it is not changed.
+        mask: 255 where covered, uint8, (height, width), as `draw_mask` returns it.
+        effect: "blur" (a veil: smooth interpolation from the pixels around the region), "solid" (black) or "mosaic"
+            (the veil in blocks).
+    """
+    covered = picture.copy()
+    if effect == "solid":
+        covered[mask > 0] = SOLID_LEVEL
+        return covered
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    height, width = mask.shape
+    for n in range(1, count):
+        x, y, w, h = (int(v) for v in stats[n, :4])
+        x0, y0 = max(0, x - MARGIN), max(0, y - MARGIN)
+        around = np.s_[y0 : min(height, y + h + MARGIN), x0 : min(width, x + w + MARGIN)]
+        veil = _veil(picture[around], mask[around])
+        if effect == "mosaic":
+            veil = _blocks(veil, max(w, h))
+        inside = labels[around] == n
+        covered[around][inside] = veil[inside]
+    return covered
+
+
+def _veil(picture: Picture, mask: Mask) -> Picture:
+    """Return a picture that is smoothly interpolated from the pixels that are not masked; it holds at masked ones.
+
+    Pull-push interpolation: averages of the known pixels are pulled up a pyramid until nothing is unknown, then pushed
+    down into the holes (Gortler et al., The Lumigraph, SIGGRAPH 1996). A masked pixel has weight zero from the start.
+    The veil is smooth, so it is made at a quarter of the size and enlarged.
+    """
+    weight = (mask == 0).astype(np.float32)
+    if not weight.any():
+        return np.full_like(picture, MIDDLE_LEVEL)
+    value = picture.astype(np.float32) * weight[..., None]
+    values, weights = [], []
+    while True:
+        step = 2 if values else VEIL_SCALE
+        size = -(-weight.shape[1] // step), -(-weight.shape[0] // step)
+        value = cv2.resize(value, size, interpolation=cv2.INTER_AREA)
+        weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+        known = weight > 0
+        value[known] /= weight[known, None]
+        weight = known.astype(np.float32)
+        values.append(value)
+        weights.append(known)
+        if known.all():
+            break
+    filled = values[-1]
+    for value, known in zip(values[-2::-1], weights[-2::-1], strict=True):
+        filled = cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        filled[known] = value[known]
+    filled = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
+    whole = cv2.resize(filled, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.clip(np.rint(whole), 0, 255).astype(np.uint8)
+
+
+def _blocks(veil: Picture, side: int) -> Picture:
+    """Return the veil as a mosaic of about `MOSAIC_BLOCKS` blocks along the longer side of the region."""
+    block = max(2, side // MOSAIC_BLOCKS)
+    size = max(1, round(veil.shape[1] / block)), max(1, round(veil.shape[0] / block))
+    small = cv2.resize(veil, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, veil.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)

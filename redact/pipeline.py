@@ -1,0 +1,143 @@
+"""The order of the passes for one clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from redact import analysis, custody, rendering, verification
+from redact.custody import Workspace
+from redact.detectors import Detector
+from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
+from redact.media import hash_file
+from redact.plan import Plan, Settings, Verdict, dump_plan, load_plan, to_plain
+
+Progress = Callable[[int, int | None], None]
+PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one clip: its plan, and where the checked copy is."""
+
+    clip: Path
+    plan: Plan
+    verdict: Verdict
+    copy: Path
+
+
+def run(
+    clip: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+) -> Outcome:
+    """Turn a clip into a checked copy: analyse, render, verify, release.
+
+    A plan that an earlier run left for the same clip and excerpt is used as it is.
+
+    Raises:
+        RedactError: one of its kinds; nothing was released then.
+    """
+    sha256 = hash_file(clip)
+    custody.release_name(space, clip, sha256, settings)
+    path = custody.private_path(space, clip, sha256, ".plan.json")
+    plan = _reusable_plan(path, sha256, settings) or _look_and_plan(clip, path, space, settings, detectors, progress)
+    custody.write_private(path, dump_plan(plan).encode())
+    return release(plan, clip, space, progress)
+
+
+def analyse(
+    clip: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+) -> tuple[Plan, Path]:
+    """Make the plan of a clip, and write it beside the detections that it was made from.
+
+    Returns:
+        The plan and where it is.
+
+    Raises:
+        RedactError: one of its kinds; an existing plan is as it was.
+    """
+    path = custody.private_path(space, clip, hash_file(clip), ".plan.json")
+    if path.exists() and not settings.overwrite:
+        raise OutputError(
+            f"There is already a plan for this clip: {path}.",
+            "Render it with `redact render`, or use --overwrite to make it anew; changes made by hand are lost then.",
+        )
+    plan = _look_and_plan(clip, path, space, settings, detectors, progress)
+    custody.write_private(path, dump_plan(plan).encode())
+    return plan, path
+
+
+def release(plan: Plan, clip: Path, space: Workspace, progress: PassProgress) -> Outcome:
+    """Render a plan, check the copy and release it.
+
+    Raises:
+        RedactError: one of its kinds; nothing was released then.
+    """
+    name = custody.release_name(space, clip, plan.source.sha256, plan.settings)
+    details = {"clip": str(clip), **custody.identity(plan.source.sha256, plan.settings)}
+    if not any(track.action == "cover" for track in plan.tracks) and not plan.settings.allow_empty:
+        custody.record(space, "hold back", {**details, "reason": "nothing was found"})
+        raise ReviewRequired(f"Nothing to cover was found in {clip.name}. That may be wrong, so it was not released.")
+    partial = custody.private_path(space, clip, plan.source.sha256, ".partial.mp4")
+    partial.unlink(missing_ok=True)
+    try:
+        rendering.render(plan, clip, partial, progress("render"))
+        custody.record(space, "render", {**details, "settings": to_plain(plan.settings)})
+        verdict = verification.verify(partial, plan, clip, progress("verify"))
+        custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
+        if not verdict.passed:
+            found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
+            raise VerificationError(f"The copy of {clip.name} did not pass: {found}.")
+        copy = custody.release(space, partial, name, plan, verdict, clip)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Outcome(clip, plan, verdict, copy)
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file.
+
+    Raises:
+        InputError: there is no such file.
+        PlanError: it is not a plan.
+    """
+    try:
+        return load_plan(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"There is no plan {path}.", "Make one with `redact analyse CLIP -o OUT`.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"The plan {path} cannot be read: {error}.") from error
+
+
+def _look_and_plan(
+    clip: Path, path: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+) -> Plan:
+    """Return a new plan, from the detections of an earlier run where these still hold."""
+    kept = path.with_name(path.name.replace(".plan.json", ".detections.jsonl.gz"))
+    sightings = analysis.load_sightings(kept.read_bytes()) if kept.exists() else None
+    if sightings is None or not analysis.answers(sightings, hash_file(clip), settings, detectors):
+        sightings = analysis.look(clip, settings, detectors, progress("analyse"))
+        custody.write_private(kept, analysis.dump_sightings(sightings))
+    plan = analysis.make_plan(sightings, settings)
+    details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}
+    custody.record(space, "analyse", {"clip": str(clip), "source": to_plain(plan.source), **details})
+    return plan
+
+
+def _reusable_plan(path: Path, sha256: str, settings: Settings) -> Plan | None:
+    """Return the plan of an earlier run with the settings of this one, or None where there is none.
+
+    Raises:
+        OutputError: there is one for another excerpt or threshold, which would be lost.
+        PlanError: there is one that cannot be read.
+    """
+    if settings.overwrite or not path.exists():
+        return None
+    plan = read_plan(path)
+    fields = ("from_time", "to_time", "threshold")
+    if any(getattr(plan.settings, field) != getattr(settings, field) for field in fields):
+        raise OutputError(
+            f"There is a plan for another excerpt or threshold of this clip: {path}.",
+            "Use --overwrite to replace it, or another output folder to keep both.",
+        )
+    return plan.with_settings(settings)

@@ -1,0 +1,50 @@
+"""Pass 2: from the clip and the plan to a copy that is not yet checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+from redact.effects import Coverer
+from redact.errors import PlanError
+from redact.media import Digest, FrameWriter, SoundReader, open_excerpt
+from redact.plan import Plan
+
+Progress = Callable[[int, int | None], None]
+
+
+def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:
+    """Write the covered copy of the plan's excerpt. The same plan and clip give the same bytes.
+
+    Args:
+        plan: what to cover.
+        clip: the file that the plan was made for.
+        partial: where the copy goes; nothing may be there. It is removed again if anything fails.
+        progress: called with the frames done and the number of frames.
+
+    Raises:
+        InputError: the clip cannot be read.
+        PlanError: the clip is not the plan's, or decodes to other frames than when it was analysed.
+        OutputError: the copy cannot be written.
+    """
+    coverer, digest, done = Coverer(plan), Digest(), 0
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_excerpt(plan, clip))
+        begin = plan.settings.from_time or Fraction(0)
+        sound = None
+        if plan.settings.audio == "keep" and reader.has_sound:
+            sound = stack.enter_context(SoundReader(clip, begin, plan.settings.to_time))
+        writer = stack.enter_context(FrameWriter(partial, reader, plan.settings.crf, sound))
+        for frame in reader:
+            digest.add(frame)
+            picture, _ = coverer.cover(frame.picture, frame.index)
+            writer.write(picture, frame.time - begin)
+            done += 1
+            progress(done, plan.source.frames)
+        if digest.hexdigest() != plan.source.digest:
+            raise PlanError(
+                f"{clip.name} decodes to other pictures now than when the plan was made "
+                "(another version of the decoder, or a failing disk)."
+            )

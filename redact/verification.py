@@ -1,0 +1,159 @@
+"""Pass 3: decode the finished copy from disk and check it against the clip and the plan."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.effects import Coverer
+from redact.media import Frame, FrameReader, as_encoded, list_contents, open_excerpt
+from redact.plan import Check, Plan, Verdict
+
+Progress = Callable[[int, int | None], None]
+
+BLOCK = 16  # pixels; coding error is judged by the mean over blocks of this size
+CRF_REFERENCE = 17  # the quality at which the two tolerances below were measured
+COVERED_TOLERANCE = 12.0  # levels: at this quality the worst block of tests/ and of 12 real clips had 4.1
+OUTSIDE_TOLERANCE = 16.0  # levels: likewise 8.0, in the noise of a night camera
+CRF_DOUBLING = 6  # the quantiser's step, and the coding error with it, doubles every six steps
+ENCODER_MARKS = (b"x264 - ", b"Lavc", b"Lavf")
+
+
+@dataclass
+class _Comparison:
+    """What comparing the copy with clip and plan frame by frame has shown so far."""
+
+    planned: int = 0
+    copied: int = 0
+    damaged: int = 0
+    wrong_times: list[int] = field(default_factory=list)
+    wrong_size: bool = False
+    covered_worst: tuple[float, int] = (0.0, -1)
+    outside_worst: tuple[float, int] = (0.0, -1)
+
+
+def verify(copy: Path, plan: Plan, clip: Path, progress: Progress) -> Verdict:
+    """Check a copy: decode it from disk to the end and compare every frame with what the plan makes of the clip.
+
+    Args:
+        copy: the file to check.
+        plan: what it should show.
+        clip: the clip that the plan was made for.
+        progress: called with the frames done and the number of frames.
+
+    Raises:
+        InputError: the copy or the clip cannot be read at all.
+        PlanError: the clip is not the plan's.
+    """
+    with open_excerpt(plan, clip) as source, FrameReader(copy) as reader:
+        seen = _compare(plan, source, reader, progress)
+        sound_expected = plan.settings.audio == "keep" and source.has_sound
+    checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *_check_contents(copy, sound_expected))
+    return Verdict((*checks, *_not_made(sound_expected)))
+
+
+def _compare(plan: Plan, source: FrameReader, reader: FrameReader, progress: Progress) -> _Comparison:
+    """Compare the copy with the covered source, frame by frame."""
+    coverer, seen = Coverer(plan), _Comparison()
+    begin = plan.settings.from_time or Fraction(0)
+    for expected, copied in itertools.zip_longest(source, reader):
+        seen.planned += expected is not None
+        seen.copied += copied is not None
+        if expected is None or copied is None:
+            continue
+        seen.damaged += copied.damaged
+        if copied.time != expected.time - begin:
+            seen.wrong_times.append(copied.index)
+        _measure(seen, coverer, expected, copied.picture)
+        progress(seen.planned, plan.source.frames)
+    return seen
+
+
+def _measure(seen: _Comparison, coverer: Coverer, source: Frame, copied: NDArray[np.uint8]) -> None:
+    """Note how far one frame of the copy is from what covering gives."""
+    covered_picture, mask = coverer.cover(source.picture, source.index)
+    expected = as_encoded(covered_picture)
+    if copied.shape != expected.shape:
+        seen.wrong_size = True
+        return
+    height, width = mask.shape
+    apart = cv2.absdiff(expected, copied)[:height, :width].mean(axis=2, dtype=np.float32)
+    inside = (mask > 0).astype(np.float32)
+    size = -(-mask.shape[1] // BLOCK), -(-mask.shape[0] // BLOCK)
+    share = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
+    both = cv2.resize(apart, size, interpolation=cv2.INTER_AREA)
+    covered = cv2.resize(apart * inside, size, interpolation=cv2.INTER_AREA)
+    # A block that is hardly covered (or hardly free) is judged with the other kind's pixels around it, not by a few.
+    worst_covered = float((covered / np.maximum(share, 0.25)).max())
+    worst_outside = float(((both - covered) / np.maximum(1 - share, 0.25)).max())
+    seen.covered_worst = max(seen.covered_worst, (worst_covered, source.index))
+    seen.outside_worst = max(seen.outside_worst, (worst_outside, source.index))
+
+
+def _check_frames(plan: Plan, seen: _Comparison) -> list[Check]:
+    """Return the checks of frames and times."""
+    complete = seen.copied == seen.planned == plan.source.frames and not seen.damaged and not seen.wrong_size
+    figure = f"{seen.copied} of {plan.source.frames} frames decoded, {seen.damaged} of them damaged"
+    times = f"{len(seen.wrong_times)} frames at another time than planned"
+    if seen.wrong_times:
+        times += f", the first is frame {seen.wrong_times[0]}"
+    return [
+        Check("decodes to the end, every frame", complete, figure),
+        Check("every frame at its time", not seen.wrong_times and bool(seen.copied), times),
+    ]
+
+
+def _check_pictures(plan: Plan, seen: _Comparison) -> list[Check]:
+    """Return the checks of what the frames show."""
+    scale = 2 ** (max(0, plan.settings.crf - CRF_REFERENCE) / CRF_DOUBLING)
+    checks = []
+    for name, (worst, frame), tolerance in (
+        ("covered regions equal what covering gives", seen.covered_worst, COVERED_TOLERANCE * scale),
+        ("the rest equals the source", seen.outside_worst, OUTSIDE_TOLERANCE * scale),
+    ):
+        figure = f"worst block {worst:.1f} levels off, allowed {tolerance:.1f}"
+        figure += f", in frame {frame}" if frame >= 0 else ""
+        checks.append(Check(name, worst <= tolerance and not seen.wrong_size and bool(seen.copied), figure))
+    return checks
+
+
+def _check_contents(copy: Path, sound_expected: bool) -> list[Check]:
+    """Return the checks of what else is in the file."""
+    contents = list_contents(copy)
+    streams = ("video h264", "audio aac") if sound_expected else ("video h264",)
+    text = [mark.decode() for mark in ENCODER_MARKS if _holds(copy, mark)]
+    loose = [*contents.tags, *text, *(["chapters"] if contents.chapters else [])]
+    expected = contents.streams == streams and contents.pixel_format == "yuv420p"
+    return [
+        Check("only the expected streams", expected, ", ".join((*contents.streams, contents.pixel_format))),
+        Check("no tags, chapters or encoder text", not loose, ", ".join(loose) or "none found"),
+    ]
+
+
+def _holds(path: Path, mark: bytes) -> bool:
+    """Return whether a file holds some bytes."""
+    tail = b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if mark in tail + block:
+                return True
+            tail = block[-len(mark) :]
+    return False
+
+
+def _not_made(sound: bool) -> list[Check]:
+    """Return what this verification does not look at."""
+    checks = [
+        Check("a second look for faces in the copy", None, "not made by this version"),
+        Check("reviewed by a person", None, "no"),
+    ]
+    if sound:
+        checks.append(Check("what is said and heard in the sound", None, "not made"))
+    return checks
