@@ -118,7 +118,14 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         digest.hexdigest(), len(damaged),
     )  # fmt: skip
     return Sightings(
-        source, settings.from_time, settings.to_time, _models(detectors), tuple(times), tuple(cuts), tuple(damaged), tuple(detections)
+        source,
+        settings.from_time,
+        settings.to_time,
+        _models(detectors),
+        tuple(times),
+        tuple(cuts),
+        tuple(damaged),
+        tuple(detections),
     )
 
 
@@ -172,12 +179,16 @@ def load_sightings(data: bytes) -> Sightings:
     try:
         head, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
         return Sightings(
-            from_plain(head["source"], Source, "the detections, source"),
-            *(None if head[key] is None else Fraction(head[key]) for key in ("from_time", "to_time")),
-            head["models"],
-            tuple(Fraction(t) for t in head["times"]),
-            *(tuple(int(n) for n in head[key]) for key in ("cuts", "damaged")),
-            tuple(from_plain(row, Detection, "a detection") for row in rows),
+            source=from_plain(head["source"], Source, "the detections, source"),
+            from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
+            to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
+            models=dict(head["models"]),
+            times=tuple(Fraction(t) for t in head["times"]),
+            cuts=tuple(int(n) for n in head["cuts"]),
+            damaged=tuple(int(n) for n in head["damaged"]),
+            detections=tuple(from_plain(row, Detection, "a detection") for row in rows),
         )
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
-        raise PlanError(f"The detections are damaged: {error}.", "Remove that file; they will be made again.") from error
+        raise PlanError(
+            f"The detections are damaged: {error}.", "Remove that file; they will be made again."
+        ) from error

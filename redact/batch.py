@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from redact import custody, pipeline
@@ -45,7 +46,7 @@ def run_clips(
     results: list[Outcome | Failure] = []
     for clip in clips:
         try:
-            results.append(pipeline.run(clip, space, settings, detectors, lambda name, c=clip: progress(c, name)))  # type: ignore[misc]
+            results.append(pipeline.run(clip, space, settings, detectors, partial(progress, clip)))
         except RedactError as error:
             results.append(Failure(clip, error))
         except Exception as error:

@@ -25,7 +25,7 @@ DEFAULTS = Settings()
 INTERRUPTED = 130
 
 
-class Time(click.ParamType):
+class Time(click.ParamType[Fraction]):
     """A time in a clip: seconds (12.4) or [hours:]minutes:seconds (1:02:03.5), kept exactly."""
 
     name = "time"
@@ -52,7 +52,10 @@ OPTIONS = {
     "crf": click.option("--crf", type=int, help="Encoder quality: 0 is lossless, 17 visually so."),
     "keep_names": click.option("--keep-names", is_flag=True, default=None, help="Name copies like their clips."),
     "allow_empty": click.option(
-        "--allow-empty", is_flag=True, default=None, help="Release clips in which nothing was found: you have looked."
+        "--allow-empty",
+        is_flag=True,
+        default=None,
+        help="Release clips in which nothing was found: you have looked.",
     ),
     "overwrite": click.option("--overwrite", is_flag=True, default=None, help="Replace existing files."),
 }
@@ -132,7 +135,11 @@ def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: A
     titles = len(clips) > 1
     try:
         results = batch.run_clips(
-            clips, space, settings, detectors, lambda clip, name: bars(f"{clip.name}: {name}" if titles else name)
+            clips,
+            space,
+            settings,
+            detectors,
+            lambda clip, name: bars(f"{clip.name}: {name}" if titles else name),
         )
     finally:
         bars.close()
@@ -229,7 +236,9 @@ def log_command(output: Path, as_json: bool) -> None:
             click.echo(json.dumps(entry, ensure_ascii=False))
         else:
             subject = Path(str(entry.get("clip", ""))).name
-            click.echo(f"{entry.get('number', '?'):>5}  {entry.get('time', '')}  {entry.get('operation', ''):<10}  {subject}")
+            click.echo(
+                f"{entry.get('number', '?'):>5}  {entry.get('time', '')}  {entry.get('operation', ''):<10}  {subject}"
+            )
     if report.faults:
         raise PlanError(
             "The log is not as it was written: " + "; ".join(report.faults) + ".",
@@ -260,7 +269,9 @@ def models_list(as_json: bool) -> None:
     for card in cards:
         state = "installed" if weights.is_installed(card, folder) else "not installed"
         need = "required" if card.required else "optional"
-        click.echo(f"{card.id:<12} {state:<14} {need:<9} {card.licence:<11} {card.size_bytes / 1e6:6.1f} MB  {card.file}")
+        click.echo(
+            f"{card.id:<12} {state:<14} {need:<9} {card.licence:<11} {card.size_bytes / 1e6:6.1f} MB  {card.file}"
+        )
         for weakness in card.weaknesses:
             click.echo(f"{'':<12} - {weakness}")
 
@@ -268,7 +279,10 @@ def models_list(as_json: bool) -> None:
 @models_group.command("fetch")
 @click.argument("ids", nargs=-1)
 @click.option(
-    "--from", "from_folder", type=click.Path(path_type=Path), help="Take the files from a folder, without a network."
+    "--from",
+    "from_folder",
+    type=click.Path(path_type=Path),
+    help="Take the files from a folder, without a network.",
 )
 def models_fetch(ids: tuple[str, ...], from_folder: Path | None) -> None:
     """Fetch weights, check them and make them ready; without IDS those that are required."""
@@ -284,7 +298,12 @@ def _outcome_json(result: Any) -> dict[str, Any]:
 
     if isinstance(result, Failure):
         error = result.error
-        return {"clip": str(result.clip), "error": str(error), "advice": error.advice, "exit_code": error.exit_code}
+        return {
+            "clip": str(result.clip),
+            "error": str(error),
+            "advice": error.advice,
+            "exit_code": error.exit_code,
+        }
     plan: Plan = result.plan
     return {
         "clip": str(result.clip),

@@ -1,8 +1,9 @@
 """The record: release and private folders, the private hash-chained log, and the public statement.
 
-The log says what was done, with which settings and model hashes, what was checked and what was not, and who decided
-what. Each line holds the hash of the line before; a file beside it holds the hash of the last line, so that lines missing
-at the end are found as well. The statement that goes with a copy holds no name, path, hash, date or place of the source.
+The log says what was done, with which settings and model hashes, what was checked and what was not, and who
+decided what. Each line holds the hash of the line before; a file beside it holds the hash of the last line, so that
+lines missing at the end are found as well. The statement that goes with a copy holds no name, path, hash, date or
+place of the source.
 """
 
 from __future__ import annotations
@@ -218,7 +219,13 @@ def release(space: Workspace, partial: Path, name: str, plan: Plan, verdict: Ver
     record(
         space,
         "release",
-        {"name": target.name, "clip": clip.name, **identity(plan.source.sha256, plan.settings), "copy_sha256": sha256, "statement": statement},
+        {
+            "name": target.name,
+            "clip": clip.name,
+            **identity(plan.source.sha256, plan.settings),
+            "copy_sha256": sha256,
+            "statement": statement,
+        },
     )
     draft = space.private / f"{name}{STATEMENT_SUFFIX}"
     write_private(draft, statement.encode())

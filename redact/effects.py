@@ -128,7 +128,8 @@ def _veil(picture: Picture, mask: Mask) -> Picture:
     if not weight.any():
         return np.full_like(picture, MIDDLE_LEVEL)
     value = picture.astype(np.float32) * weight[..., None]
-    values, weights = [], []
+    values: list[NDArray[np.float32]] = []
+    weights: list[NDArray[np.bool_]] = []
     while True:
         step = 2 if values else VEIL_SCALE
         size = -(-weight.shape[1] // step), -(-weight.shape[0] // step)
@@ -143,10 +144,10 @@ def _veil(picture: Picture, mask: Mask) -> Picture:
             break
     filled = values[-1]
     for value, known in zip(values[-2::-1], weights[-2::-1], strict=True):
-        filled = cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        filled = np.asarray(cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
         filled[known] = value[known]
-    filled = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
-    whole = cv2.resize(filled, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    soft = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
+    whole = cv2.resize(soft, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return np.clip(np.rint(whole), 0, 255).astype(np.uint8)
 
 

@@ -84,9 +84,7 @@ def join(boxes: Iterable[Box]) -> Box:
         ValueError: there are none.
     """
     held = list(boxes)
-    return Box(
-        min(b.x0 for b in held), min(b.y0 for b in held), max(b.x1 for b in held), max(b.y1 for b in held)
-    )
+    return Box(min(b.x0 for b in held), min(b.y0 for b in held), max(b.x1 for b in held), max(b.y1 for b in held))
 
 
 def iou(a: Box, b: Box) -> float:

@@ -276,8 +276,12 @@ class FrameWriter:
         self._sound_frames = iter(sound) if sound else iter(())
         self._next_sound: Any = None
         try:
-            # A late first picture is an edit of the movie's time line: in its default unit of 1/1000 s it would be inexact.
-            options = {"movie_timescale": str(self._unit.denominator), "movflags": "+faststart", "fflags": "+bitexact"}
+            # A late first picture is an edit of the movie's time line, whose default unit of 1/1000 s is too coarse.
+            options = {
+                "movie_timescale": str(self._unit.denominator),
+                "movflags": "+faststart",
+                "fflags": "+bitexact",
+            }
             self._container = av.open(str(path), "w", format="mp4", options=options)
         except (av.error.FFmpegError, OSError) as error:
             raise _unwritable(path, error) from error
@@ -395,16 +399,14 @@ class FrameWriter:
 
 def as_encoded(picture: Picture) -> Picture:
     """Return a picture as `FrameWriter` gives it to the encoder: of even size, with one colour per 2x2 block."""
-    encoded: Picture = cv2.cvtColor(_to_420(picture), cv2.COLOR_YUV2BGR_I420)
-    return encoded
+    return np.asarray(cv2.cvtColor(_to_420(picture), cv2.COLOR_YUV2BGR_I420), np.uint8)
 
 
 def _to_420(picture: Picture) -> Picture:
     """Return a picture as planar 4:2:0, of even size: the last row or column of an odd one is repeated."""
     tall, wide = picture.shape[0] % 2, picture.shape[1] % 2
     even = cv2.copyMakeBorder(picture, 0, tall, 0, wide, cv2.BORDER_REPLICATE) if tall or wide else picture
-    planes: Picture = cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420)
-    return planes
+    return np.asarray(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
 
 class SoundReader:

@@ -110,7 +110,12 @@ def read_plan(path: Path) -> Plan:
 
 
 def _look_and_plan(
-    clip: Path, path: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+    clip: Path,
+    path: Path,
+    space: Workspace,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: PassProgress,
 ) -> Plan:
     """Return a new plan, from the detections of an earlier run where these still hold."""
     kept = path.with_name(path.name.replace(".plan.json", ".detections.jsonl.gz"))

@@ -1,8 +1,8 @@
 """From the detections of a whole clip to tracks. Pure: it sees no pictures.
 
-The clip is a file, not a camera, so the future is known: detections are linked over the whole clip, gaps are filled from
-both sides, and every track reaches beyond its first and last sighting. A face seen once is a track. Smoothing never
-uncovers: every detection that counts lies inside its track's box in its frame.
+The clip is a file, not a camera, so the future is known: detections are linked over the whole clip, gaps are filled
+from both sides, and every track reaches beyond its first and last sighting. A face seen once is a track. Smoothing
+never uncovers: every detection that counts lies inside its track's box in its frame.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ GAP_GROWTH = 0.04  # growth on each side for each frame without a sighting, as a
 MAX_GROWTH = 0.4  # and never more than this
 SMOOTH_S = 0.12  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
-HEAD_GROWTH = 0.42, 0.5, 0.42, 0.38  # left, top, right, bottom: hair, ears and chin, also of a face that is tilted
+HEAD_GROWTH = (
+    0.42,
+    0.5,
+    0.42,
+    0.38,
+)  # left, top, right, bottom: hair, ears and chin, also of a face that is tilted
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detec
     chains: list[list[Detection]] = []
     for frame in sorted(by_frame):
         scene_first, _ = timeline.scene(frame)
-        alive = []
+        alive: list[list[Detection]] = []
         for chain in chains:
             last = chain[-1].frame
             fresh = last >= scene_first and timeline.time(frame) - timeline.time(last) <= MAX_GAP_S
@@ -138,7 +143,7 @@ def _predict(chain: list[Detection], frame: int) -> Rows:
     """Return where a chain's motion would have the face in a later frame."""
     ahead = min(frame - chain[-1].frame, MOTION_FRAMES)
     row = _rows(chain[-1:])[0]
-    return row + np.tile(_motion(chain[-MOTION_SIGHTINGS:]) * ahead, 2)
+    return np.asarray(row + np.tile(_motion(chain[-MOTION_SIGHTINGS:]) * ahead, 2))
 
 
 def _motion(chain: Sequence[Detection]) -> Rows:

@@ -36,33 +36,31 @@ class CenterFace:
     """
 
     name = "centerface"
-    labels = ("face",)
+    labels: tuple[str, ...] = ("face",)
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         model = weights.load("centerface", weights_folder)
         self.models: Mapping[str, str] = {f"centerface at {SCALES}": hashlib.sha256(model).hexdigest()}
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        # One session for each size: a session that alternates between sizes plans its memory anew each time.
-        self._sessions = [
-            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]) for _ in SCALES
-        ]
+        # One session for both sizes: the idle threads of a second one would spin on the cores that the first one needs.
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def detect(self, picture: NDArray[np.uint8], frame: int) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
-        sightings = [self._look(picture, n) for n in range(len(SCALES))]
+        sightings = [self._look(picture, scale) for scale in SCALES]
         kept = keep_best(np.concatenate(sightings))
         return [Detection(frame, Box.outward(*row[:4]), "face", float(row[4]), self.name) for row in kept]
 
     def _look(self, picture: NDArray[np.uint8], scale: int) -> Boxes:
-        """Return the faces seen at one scale, in pixels of the picture."""
+        """Return the faces seen with the longer side brought to `scale` pixels, in pixels of the picture."""
         height, width = picture.shape[:2]
-        factor = SCALES[scale] / max(height, width)
+        factor = scale / max(height, width)
         size = max(1, round(width * factor)), max(1, round(height * factor))
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
         canvas = cv2.copyMakeBorder(small, 0, -size[1] % 32, 0, -size[0] % 32, cv2.BORDER_CONSTANT)
         batch = cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB).transpose(2, 0, 1)[None].astype(np.float32)
-        heat, extent, offset, _ = self._sessions[scale].run(None, {"input.1": batch})
+        heat, extent, offset, _ = self._session.run(None, {"input.1": batch})
         boxes = decode(heat[0, 0], extent[0], offset[0])
         boxes[:, :4] /= (size[0] / width, size[1] / height) * 2
         return boxes
@@ -86,9 +84,7 @@ def decode(heat: NDArray[np.float32], extent: NDArray[np.float32], offset: NDArr
 
 
 def keep_best(boxes: Boxes) -> Boxes:
-    """Return the rows without those that show the same face as a row with a better score (greedy non-maximum
-    suppression), best first.
-    """
+    """Return the best row for each face, best first (greedy non-maximum suppression)."""
     rest = boxes[np.argsort(-boxes[:, 4], kind="stable")]
     kept = []
     while len(rest):
