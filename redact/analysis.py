@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,7 @@ class Sightings:
         from_time: where the excerpt was told to begin; None for the clip's first frame.
         to_time: where it was told to end; None for the clip's end.
         models: sha256 of each model used, by id.
+        versions: of redact and of the decoder.
         times: presentation time of each frame.
         cuts: indexes of the frames that begin a new scene.
         damaged: indexes of the frames that the decoder reported as damaged.
@@ -50,6 +52,7 @@ class Sightings:
     from_time: Fraction | None
     to_time: Fraction | None
     models: Mapping[str, str]
+    versions: str
     times: tuple[Fraction, ...]
     cuts: tuple[int, ...]
     damaged: tuple[int, ...]
@@ -122,6 +125,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         settings.from_time,
         settings.to_time,
         _models(detectors),
+        _versions(),
         tuple(times),
         tuple(cuts),
         tuple(damaged),
@@ -131,8 +135,13 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
 
 def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
     """Return whether looking at a clip of this hash again, with these settings, would see the same."""
-    wanted = sha256, settings.from_time, settings.to_time, _models(detectors)
-    return wanted == (sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.models)
+    seen = sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.models, sightings.versions
+    return seen == (sha256, settings.from_time, settings.to_time, _models(detectors), _versions())
+
+
+def _versions() -> str:
+    """Return the versions of what decodes and looks: another one may see other pictures."""
+    return f"redact {version('redact')}, av {version('av')}"
 
 
 def _models(detectors: Sequence[Detector]) -> dict[str, str]:
@@ -183,6 +192,7 @@ def load_sightings(data: bytes) -> Sightings:
             from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
             to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
             models=dict(head["models"]),
+            versions=str(head["versions"]),
             times=tuple(Fraction(t) for t in head["times"]),
             cuts=tuple(int(n) for n in head["cuts"]),
             damaged=tuple(int(n) for n in head["damaged"]),

@@ -135,7 +135,7 @@ class Settings:
         to_time: end of the excerpt; the frame shown at this time is not part of it. None for the clip's end.
         audio: "none", or "keep" to encode the clip's sound again.
         threshold: the score from which a sighting makes a track, 0.05 to 0.9.
-        crf: constant rate factor of the H.264 encoder, 0 to 40; 17 is visually lossless.
+        crf: constant rate factor of the H.264 encoder, 0 to 28; 17 is visually lossless.
         keep_names: the copy is named like the clip instead of neutrally.
         allow_empty: a clip in which nothing was found may be released.
         overwrite: existing files may be replaced.
@@ -159,8 +159,8 @@ class Settings:
             raise UsageError(f"--audio takes {' or '.join(AUDIO)}, not {self.audio!r}.")
         if not 0.05 <= self.threshold <= 0.9:
             raise UsageError(f"--threshold takes 0.05 to 0.9, not {self.threshold}.")
-        if not 0 <= self.crf <= 40:
-            raise UsageError(f"--crf takes 0 to 40, not {self.crf}.")
+        if not 0 <= self.crf <= 28:
+            raise UsageError(f"--crf takes 0 to 28, not {self.crf}.")
         if self.from_time is not None and self.from_time < 0:
             raise UsageError("--from lies before the beginning of the clip.")
         if self.to_time is not None and self.to_time <= (self.from_time or 0):

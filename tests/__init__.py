@@ -1,0 +1,1 @@
+"""Tests, and the clips that they make."""

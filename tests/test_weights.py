@@ -193,9 +193,7 @@ def test_a_wrong_card_is_refused_by_its_file_and_key(
         weights.cards()
 
 
-def test_a_card_with_an_address_that_is_not_https_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_card_with_an_address_that_is_not_https_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (files("redact.models") / "yunet-n.toml").read_text("utf-8")
     (tmp_path / "mine.toml").write_text(text.replace("https://", "http://"), "utf-8")
     monkeypatch.setattr(weights, "files", lambda _: tmp_path)
