@@ -1,0 +1,96 @@
+"""What the tests share: a clip, a detector that knows where its face is, and the command line in this process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redact import cli, detectors, weights
+from tests.clips import moving_portrait, write_clip
+from tests.fakes import FakeDetector
+
+FRAMES = 24
+WIDTH, HEIGHT = 320, 240
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class MadeClip:
+    """A clip and where its face is."""
+
+    path: Path
+    faces: tuple[tuple[int, int, int, int], ...]
+
+    def sha256(self) -> str:
+        """Return the hash of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def made_clip(tmp_path_factory: pytest.TempPathFactory) -> MadeClip:
+    frames = list(moving_portrait(FRAMES, WIDTH, HEIGHT, 0.5))
+    path = write_clip(tmp_path_factory.mktemp("clips") / "holding cell 7.mp4", (p for p, _ in frames), sound=True)
+    return MadeClip(path, tuple(face for _, face in frames if face))
+
+
+@pytest.fixture
+def clip(made_clip: MadeClip, tmp_path: Path) -> MadeClip:
+    """A copy of the clip that a test may damage."""
+    path = tmp_path / "source" / made_clip.path.name
+    path.parent.mkdir()
+    path.write_bytes(made_clip.path.read_bytes())
+    return MadeClip(path, made_clip.faces)
+
+
+@pytest.fixture
+def see(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Put a detector in the place of the real ones."""
+
+    def use(detector: Any) -> None:
+        monkeypatch.setattr(detectors, "load_detectors", lambda *_: [detector])
+
+    return use
+
+
+@pytest.fixture
+def fake(clip: MadeClip, see: Callable[[Any], None]) -> FakeDetector:
+    """The detector in use sees the clip's face in every frame."""
+    detector = FakeDetector(clip.faces)
+    see(detector)
+    return detector
+
+
+@pytest.fixture
+def redact(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command in this process."""
+
+    def run(*arguments: object) -> Result:
+        code = 0
+        try:
+            cli.main([str(a) for a in arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def real_weights() -> None:
+    """Skip where CenterFace is not installed; `make test` installs it."""
+    if not weights.is_installed(weights.cards()["centerface"]):
+        pytest.skip("CenterFace is not installed: run `redact models fetch`")

@@ -1,0 +1,123 @@
+"""Who may import whom, who may speak, and what the documents say of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import redact
+from redact import errors
+
+ROOT = Path(__file__).parent.parent
+LAYERS = {
+    0: ("errors", "geometry"),
+    1: ("plan", "graphs"),
+    2: ("media", "weights", "detectors", "tracking", "effects"),
+    3: ("analysis", "rendering", "verification", "custody"),
+    4: ("pipeline", "batch"),
+    5: ("cli", "__init__", "__main__"),
+}
+LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
+WITHIN = {("detectors", "weights"), ("batch", "pipeline"), ("cli", "__init__"), ("__main__", "cli")}
+OUTSIDE = {
+    0: set(),
+    1: set(),
+    2: {"numpy", "cv2", "scipy", "av", "onnxruntime", "platformdirs"},
+    3: {"numpy", "cv2"},
+    4: set(),
+    5: {"click", "tqdm"},
+}
+NETWORK = {"urllib", "http", "socket", "ssl", "requests", "ftplib", "smtplib", "asyncio"}
+
+
+def rooms() -> dict[str, list[tuple[Path, ast.Module]]]:
+    found: dict[str, list[tuple[Path, ast.Module]]] = {}
+    for path in sorted((ROOT / "redact").rglob("*.py")):
+        parts = path.relative_to(ROOT / "redact").parts
+        room = parts[0].removesuffix(".py")
+        found.setdefault(room, []).append((path, ast.parse(path.read_text())))
+    return found
+
+
+def imports(tree: ast.AST) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "redact":
+            names += [f"redact.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return names
+
+
+def test_every_room_has_a_layer() -> None:
+    assert set(rooms()) == set(LAYER)
+
+
+def test_no_room_imports_from_a_layer_that_it_may_not() -> None:
+    import sys
+
+    wrong = []
+    for room, files in rooms().items():
+        for path, tree in files:
+            for name in imports(tree):
+                head, *rest = name.split(".")
+                if head == "redact":
+                    other = rest[0] if rest and rest[0] in LAYER else "__init__"
+                    fine = other == room or LAYER[other] < LAYER[room] or (room, other) in WITHIN
+                else:
+                    fine = head in sys.stdlib_module_names or head in OUTSIDE[LAYER[room]]
+                if not fine:
+                    wrong.append(f"{path.name} imports {name}")
+    assert wrong == []
+
+
+def test_only_the_command_line_prints_and_exits_and_only_media_imports_av() -> None:
+    wrong = []
+    for room, files in rooms().items():
+        for path, tree in files:
+            names = {name.split(".")[0] for name in imports(tree)}
+            calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+            spoken = (names & {"click", "tqdm"}) | (calls & {"print", "sys.exit", "exit"})
+            if room != "cli" and spoken:
+                wrong.append(f"{path.name}: {spoken}")
+            if room != "media" and "av" in names:
+                wrong.append(f"{path.name}: av")
+    assert wrong == []
+
+
+def test_nothing_that_can_use_the_network_is_imported_but_inside_a_function_of_weights() -> None:
+    for room, files in rooms().items():
+        for path, tree in files:
+            top = {name.split(".")[0] for node in tree.body for name in imports(node)
+                   if isinstance(node, ast.Import | ast.ImportFrom)}  # fmt: skip
+            assert not top & NETWORK, path
+            if room != "weights":
+                assert not {name.split(".")[0] for name in imports(tree)} & NETWORK, path
+
+
+def test_the_public_names_are_there() -> None:
+    assert sorted(redact.__all__) == redact.__all__
+    assert all(hasattr(redact, name) for name in redact.__all__)
+
+
+def test_each_error_has_a_code_of_its_own_and_the_readme_lists_them() -> None:
+    classes = errors.RedactError.__subclasses__()
+    codes = {cls.__name__: cls.exit_code for cls in classes}
+    assert len(set(codes.values())) == len(codes)
+    rows = re.findall(r"^\| (\d+) \| `?(\w+)`? \|", (ROOT / "README.md").read_text(), re.M)
+    table = {name: int(code) for code, name in rows if name in codes}
+    assert table == codes
+
+
+def test_every_command_and_option_is_in_the_readme() -> None:
+    from redact.cli import cli
+
+    text = (ROOT / "README.md").read_text()
+    for name, command in cli.commands.items():
+        assert f"redact {name}" in text, name
+        for parameter in command.params:
+            for option in parameter.opts if parameter.param_type_name == "option" else ():
+                assert f"`{option}" in text or f" {option} " in text, f"{name} {option}"
