@@ -14,7 +14,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +45,7 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)
 UNSPECIFIED = 2  # what ITU-T H.273 calls a colour description that is not given
 HDR_TRANSFERS = (16, 18)  # PQ and HLG, ITU-T H.273
 HASH_BLOCK = 1 << 20
+FRAMES_AHEAD = 3  # frames that wait between two threads: enough to hide one's work behind the other's
 ENCODER_THREADS = 4  # fixed: the number of threads changes the bytes that x264 writes
 PRESET = "veryfast"  # bench/speed.py: half the time of "medium"; at one crf the sizes differ by under a tenth
 
@@ -145,6 +148,7 @@ class FrameReader:
             self._stream.thread_type = "AUTO"
             self._width = 0
             self._height = 0
+            self._ahead = ThreadPoolExecutor(1)
         except BaseException:
             self._container.close()
             raise
@@ -155,14 +159,23 @@ class FrameReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ahead.shutdown(cancel_futures=True)
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames of the excerpt.
+        """Yield the frames of the excerpt; the next few are decoded meanwhile.
 
         Raises:
             InputError: not one frame could be decoded, or reading failed.
         """
+        frames = self._frames()
+        coming = deque(self._ahead.submit(next, frames, None) for _ in range(FRAMES_AHEAD))
+        while (frame := coming.popleft().result()) is not None:
+            coming.append(self._ahead.submit(next, frames, None))
+            yield frame
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the frames of the excerpt."""
         last: Fraction | None = None
         index = -1
         for index, (untrusted, damaged) in enumerate(self._decode()):
@@ -270,7 +283,9 @@ class FrameWriter:
         self._like, self._crf = like, crf
         self._unit = Fraction(1, like.time_base.denominator)
         self._size: tuple[int, int] | None = None
-        self._pending: tuple[Any, Fraction] | None = None
+        self._pending: tuple[Picture, Fraction] | None = None
+        self._encoder = ThreadPoolExecutor(1)
+        self._encoding: deque[Future[None]] = deque()
         self._step = 1 / like.rate
         self._sound = sound
         self._sound_frames = iter(sound) if sound else iter(())
@@ -295,6 +310,7 @@ class FrameWriter:
         try:
             if error is None:
                 self._finish()
+                self._encoder.shutdown()
         except BaseException:
             self._discard()
             raise
@@ -302,7 +318,7 @@ class FrameWriter:
             self._discard()
 
     def write(self, picture: Picture, time: Fraction) -> None:
-        """Encode one picture, shown from this time on.
+        """Encode one picture, shown from this time on. The work is done meanwhile, in a thread of its own.
 
         Args:
             picture: BGR, uint8, (height, width, 3); all of one size. Odd sizes are padded by repeating the edge.
@@ -312,8 +328,9 @@ class FrameWriter:
             if self._size is None:
                 self._size = picture.shape[1], picture.shape[0]
                 self._add_streams()
-            self._encode_pending(time)
-            self._pending = picture, time
+            if len(self._encoding) >= FRAMES_AHEAD:
+                self._encoding.popleft().result()
+            self._encoding.append(self._encoder.submit(self._encode, picture, time))
         except (av.error.FFmpegError, OSError) as error:
             raise _unwritable(self.path, error) from error
 
@@ -342,8 +359,13 @@ class FrameWriter:
             voice.codec_context.flags |= Flags.bitexact | Flags.global_header
             self._voice = voice
 
+    def _encode(self, picture: Picture, time: Fraction) -> None:
+        """Encode the picture before, and keep this one until it is known how long it is shown."""
+        self._encode_pending(time)
+        self._pending = picture, time
+
     def _encode_pending(self, until: Fraction | None) -> None:
-        """Encode the picture that waits, now that it is known how long it is shown, and the sound up to it."""
+        """Encode the picture that waits, which is shown until this time, and the sound up to it."""
         if self._pending is None:
             return
         picture, time = self._pending
@@ -378,6 +400,8 @@ class FrameWriter:
         try:
             if self._size is None:
                 raise OutputError(f"{self.path.name}: not one frame was written.")
+            while self._encoding:
+                self._encoding.popleft().result()
             self._encode_pending(None)
             self._mux_pictures(self._stream.encode(None))
             self._mux_sound(None)
@@ -390,6 +414,7 @@ class FrameWriter:
 
     def _discard(self) -> None:
         """Close and remove the unfinished file."""
+        self._encoder.shutdown(cancel_futures=True)
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError):

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from redact.geometry import Box
@@ -30,7 +30,7 @@ NEAR = 0.7  # how far apart, in face sizes, a prediction and a sighting may be i
 DRIFT = 0.1  # how much farther for each frame out of sight
 FAR = 2.0  # and never farther than this
 MAX_RATIO = 2.0  # how much the size may differ
-STEADY_SIGHTINGS = 4  # this many sightings below the threshold make a track as well
+STEADY_SIGHTINGS = 8  # this many sightings below the threshold make a track as well
 MOTION_SIGHTINGS = 5  # sightings from which the motion is taken
 MOTION_FRAMES = 10  # no motion is carried farther than this
 GAP_GROWTH = 0.02  # growth on each side for each frame without a sighting, as a share of the face
@@ -38,7 +38,7 @@ MAX_GROWTH = 0.4  # and never more than this
 SMOOTH_S = 0.06  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
 # Left, top, right and bottom, as shares of the face: hair, ears and chin, also of a face that is tilted.
-HEAD_GROWTH = (0.35, 0.45, 0.35, 0.3)
+HEAD_GROWTH = (0.3, 0.4, 0.3, 0.25)
 
 
 @dataclass(frozen=True)
@@ -202,12 +202,18 @@ def smooth(rows: Rows, sigma: float) -> Rows:
         sigma: standard deviation in frames.
     """
     radius = max(1, round(2 * sigma))
-    middle = gaussian_filter1d(_centers(rows), sigma, axis=0, mode="nearest", radius=radius)
+    middle = _mean(_centers(rows), radius, sigma)
     sides = (rows - np.tile(middle, 2)) * OUTWARD
-    widest = maximum_filter1d(sides, 2 * radius + 1, axis=0, mode="nearest")
-    glide = gaussian_filter1d(widest, sigma, axis=0, mode="nearest", radius=radius)
+    widest = cv2.dilate(sides, np.ones((2 * radius + 1, 1), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    glide = _mean(np.asarray(widest, np.float64), radius, sigma)
     result = np.tile(middle, 2) + np.maximum(glide, sides) * OUTWARD
     return np.asarray(result)
+
+
+def _mean(rows: Rows, radius: int, sigma: float) -> Rows:
+    """Return the Gaussian mean of each column over the rows within a radius."""
+    mean = cv2.GaussianBlur(rows, (1, 2 * radius + 1), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(mean, np.float64)
 
 
 def _rows(detections: Sequence[Detection]) -> Rows:

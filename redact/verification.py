@@ -84,7 +84,7 @@ def _measure(seen: _Comparison, coverer: Coverer, source: Frame, copied: NDArray
         seen.wrong_size = True
         return
     height, width = mask.shape
-    apart = cv2.absdiff(expected, copied)[:height, :width].mean(axis=2, dtype=np.float32)
+    apart = cv2.cvtColor(cv2.absdiff(expected, copied)[:height, :width], cv2.COLOR_BGR2GRAY).astype(np.float32)
     inside = (mask > 0).astype(np.float32)
     size = -(-mask.shape[1] // BLOCK), -(-mask.shape[0] // BLOCK)
     share = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
