@@ -103,17 +103,20 @@ def cover(picture: Picture, mask: Mask, effect: str) -> Picture:
     if effect == "solid":
         covered[mask > 0] = SOLID_LEVEL
         return covered
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    height, width = mask.shape
+    # The mask is made of 2x2 blocks, so its parts can be told apart at half the size.
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask[::2, ::2]), connectivity=8)
     for n in range(1, count):
         x, y, w, h = (int(v) for v in stats[n, :4])
-        x0, y0 = max(0, x - MARGIN), max(0, y - MARGIN)
-        around = np.s_[y0 : min(height, y + h + MARGIN), x0 : min(width, x + w + MARGIN)]
+        part = np.s_[2 * y : 2 * (y + h), 2 * x : 2 * (x + w)]
+        x0, y0 = max(0, 2 * x - MARGIN), max(0, 2 * y - MARGIN)
+        around = np.s_[y0 : 2 * (y + h) + MARGIN, x0 : 2 * (x + w) + MARGIN]
         veil = _veil(picture[around], mask[around])
         if effect == "mosaic":
-            veil = _blocks(veil, max(w, h))
-        inside = labels[around] == n
-        covered[around][inside] = veil[inside]
+            veil = _blocks(veil, 2 * max(w, h))
+        own = (labels[y : y + h, x : x + w] == n).repeat(2, axis=0).repeat(2, axis=1)
+        target = covered[part]
+        fill = veil[2 * y - y0 :, 2 * x - x0 :][: target.shape[0], : target.shape[1]]
+        np.copyto(target, fill, where=own[: target.shape[0], : target.shape[1], None])
     return covered
 
 

@@ -237,13 +237,17 @@ class FrameReader:
             self._height = untrusted.height
         width, height = self._width, self._height
         even = width % 2 == 0 and height % 2 == 0
-        plain = untrusted.reformat(
-            width=width,
-            height=height,
-            format="yuv420p" if even else "bgr24",
-            dst_color_range=ColorRange.MPEG if even else None,
-            interpolation=Interpolation.AREA,
-        ).to_ndarray()
+        plain = (
+            untrusted.to_ndarray()
+            if _is_plain(untrusted, width, height)
+            else untrusted.reformat(
+                width=width,
+                height=height,
+                format="yuv420p" if even else "bgr24",
+                dst_color_range=ColorRange.MPEG if even else None,
+                interpolation=Interpolation.AREA,
+            ).to_ndarray()
+        )
         picture: Picture = cv2.cvtColor(plain, cv2.COLOR_YUV2BGR_I420) if even else plain
         return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
@@ -286,6 +290,7 @@ class FrameWriter:
         self._pending: tuple[Picture, Fraction] | None = None
         self._encoder = ThreadPoolExecutor(1)
         self._encoding: deque[Future[None]] = deque()
+        self._broken = False
         self._step = 1 / like.rate
         self._sound = sound
         self._sound_frames = iter(sound) if sound else iter(())
@@ -361,8 +366,12 @@ class FrameWriter:
 
     def _encode(self, picture: Picture, time: Fraction) -> None:
         """Encode the picture before, and keep this one until it is known how long it is shown."""
+        if self._broken:
+            return
+        self._broken = True  # until this frame is through: a muxer that failed once crashes if it is used again
         self._encode_pending(time)
         self._pending = picture, time
+        self._broken = False
 
     def _encode_pending(self, until: Fraction | None) -> None:
         """Encode the picture that waits, which is shown until this time, and the sound up to it."""
@@ -425,6 +434,13 @@ class FrameWriter:
 def as_encoded(picture: Picture) -> Picture:
     """Return a picture as `FrameWriter` gives it to the encoder: of even size, with one colour per 2x2 block."""
     return np.asarray(cv2.cvtColor(_to_420(picture), cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+
+def _is_plain(frame: Any, width: int, height: int) -> bool:
+    """Return whether a decoded frame is in the form in which pictures travel, so that it need not be converted."""
+    even = width % 2 == 0 and height % 2 == 0
+    limited = frame.color_range in (ColorRange.UNSPECIFIED, ColorRange.MPEG)
+    return bool(even and limited and frame.format.name == "yuv420p" and (frame.width, frame.height) == (width, height))
 
 
 def _to_420(picture: Picture) -> Picture:

@@ -49,7 +49,7 @@ def made_clip(tmp_path_factory: pytest.TempPathFactory) -> MadeClip:
 @pytest.fixture
 def clip(made_clip: MadeClip, tmp_path: Path) -> MadeClip:
     """A copy of the clip that a test may damage."""
-    path = tmp_path / "source" / made_clip.path.name
+    path = tmp_path / "north wing" / made_clip.path.name
     path.parent.mkdir()
     path.write_bytes(made_clip.path.read_bytes())
     return MadeClip(path, made_clip.faces)

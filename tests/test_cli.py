@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def test_an_existing_output_is_kept_unless_told_otherwise(redact: Redact, clip: 
 
 
 @pytest.mark.usefixtures("fake")
-@pytest.mark.parametrize("size_kb", [4, 32, 64])
+@pytest.mark.parametrize("size_kb", [4, 16, 32])
 def test_a_full_disk_ends_with_6(size_kb: int, redact: Redact, clip: MadeClip, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -120,7 +121,7 @@ def test_a_full_disk_ends_with_6(size_kb: int, redact: Redact, clip: MadeClip, t
     try:
         refused(redact("run", clip.path, "-o", disk / "out"), 6, disk)
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.mark.usefixtures("fake")
@@ -228,6 +229,7 @@ def test_models_are_listed(options: list[str], redact: Redact) -> None:
 @pytest.mark.usefixtures("real_weights")
 def test_on_a_terminal_there_are_bars_and_a_table_and_no_noise(clip: MadeClip, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
     command = [sys.executable, "-m", "redact", "run", str(clip.path), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, close_fds=True)
     os.close(theirs)
