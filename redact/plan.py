@@ -145,7 +145,7 @@ class Settings:
     from_time: Fraction | None = None
     to_time: Fraction | None = None
     audio: str = "none"
-    threshold: float = 0.2
+    threshold: float = 0.25
     crf: int = 17
     keep_names: bool = False
     allow_empty: bool = False

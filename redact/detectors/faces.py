@@ -19,7 +19,7 @@ onnxruntime.set_default_logger_severity(4)
 
 Boxes = NDArray[np.float64]  # rows of x0, y0, x1, y1, score
 
-SCALES = (640, 832)  # longer side in pixels; bench/leaks.py: near faces need the first, small ones the second
+SCALES = (480, 832)  # longer side in pixels; bench/leaks.py: near faces need the first, small ones the second
 SCORE_FLOOR = 0.08  # what is written down; tracking decides what counts
 SAME_FACE_IOU = 0.4  # of two sightings in one frame
 STRIDE = 4  # pixels of the input for each cell of CenterFace's maps
