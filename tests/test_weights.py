@@ -580,3 +580,11 @@ def test_centerface_as_installed_takes_any_multiple_of_32(centerface: bytes, wid
     (given,) = network.get_inputs()
     outputs = network.run(None, {given.name: np.zeros((1, 3, height, width), np.float32)})
     assert [output.shape for output in outputs] == [(1, n, height // 4, width // 4) for n in (1, 2, 2, 10)]
+
+
+def test_the_card_says_the_thresholds_that_are_in_force() -> None:
+    from redact.plan import Settings
+    from redact.tracking import KEEP_SCORE
+
+    stated = weights.cards()["centerface"].thresholds
+    assert (stated.start, stated.keep) == (Settings().threshold, KEEP_SCORE)
