@@ -67,8 +67,8 @@ def test_weak_sightings_beside_a_good_one_are_covered_before_and_after_it() -> N
 
 
 def test_one_weak_sighting_is_no_track_but_a_steady_row_of_them_is() -> None:
-    assert make_tracks([face(9, score=0.16)], timeline(30), 0.2) == ()
-    assert make_tracks([face(n, score=0.16) for n in range(9, 19)], timeline(30), 0.2) != ()
+    assert make_tracks([face(9, score=0.19)], timeline(30), 0.2) == ()
+    assert make_tracks([face(n, score=0.19) for n in range(9, 19)], timeline(30), 0.2) != ()
 
 
 def test_people_who_cross_stay_covered() -> None:
