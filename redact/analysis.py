@@ -1,80 +1,36 @@
-"""Pass 1: from the clip to detections, and from these to the plan.
+"""Pass 1: from the clip to sightings, and from these to the plan.
 
-The detections are kept beside the plan, so that tracking can be done again without looking again.
+The clip is gone through twice: once to look at every frame, and at key frames deeply; once to follow the picture where
+that was not enough.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redact.detectors import Detector
-from redact.errors import InputError, PlanError
+from redact.detectors.looks import Look
+from redact.errors import InputError
+from redact.following import Follower
 from redact.geometry import Box
 from redact.media import Digest, FrameReader, hash_file
-from redact.plan import Detection, Plan, Settings, Source, Track, from_plain, to_plain
-from redact.tracking import Timeline, make_tracks
+from redact.plan import Detection, Plan, Settings, Source, Track
+from redact.scenes import Scene
+from redact.sightings import Sightings
+from redact.tracking import link, make_tracks
 
 Progress = Callable[[int, int | None], None]
 
-THUMBNAIL = 64, 36  # width and height at which frames are compared to find cuts
-CUT_LEVELS = 25.0  # mean difference of two thumbnails, of 255, from which there may be a cut
-CUT_FACTOR = 4.0  # and how many times the difference of the frames before it must be
-
-
-@dataclass(frozen=True)
-class Sightings:
-    """Everything that was seen in an excerpt.
-
-    Attributes:
-        source: the excerpt.
-        from_time: where the excerpt was told to begin; None for the clip's first frame.
-        to_time: where it was told to end; None for the clip's end.
-        models: sha256 of each model used, by id.
-        versions: of redact and of the decoder.
-        times: presentation time of each frame.
-        cuts: indexes of the frames that begin a new scene.
-        damaged: indexes of the frames that the decoder reported as damaged.
-        detections: in the order of their frames.
-    """
-
-    source: Source
-    from_time: Fraction | None
-    to_time: Fraction | None
-    models: Mapping[str, str]
-    versions: str
-    times: tuple[Fraction, ...]
-    cuts: tuple[int, ...]
-    damaged: tuple[int, ...]
-    detections: tuple[Detection, ...]
-
-
-class CutFinder:
-    """Tells where a new scene begins: by a jump of the small grey picture that the frames before do not explain."""
-
-    def __init__(self) -> None:
-        self._last: NDArray[np.float32] | None = None
-        self._usual = 0.0
-
-    def is_cut(self, picture: NDArray[np.uint8]) -> bool:
-        """Return whether this picture, the next in order, begins a new scene."""
-        grey = cv2.cvtColor(cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        small = grey.astype(np.float32)
-        change = 0.0 if self._last is None else float(np.abs(small - self._last).mean())
-        cut = change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
-        self._last = small
-        self._usual = 0.0 if cut else max(change, 0.8 * self._usual)
-        return cut
+CHEAP = (Look(480), Look(832))  # for every frame; near faces need the first, small ones the second
+DEEP = (Look(1280), *(Look(640, turn) for turn in range(45, 360, 45)))  # besides these, for key frames
+KEY_S = Fraction(8, 25)  # from one key frame to the next
 
 
 def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress: Progress) -> Sightings:
@@ -90,10 +46,11 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         InputError: the clip cannot be read, the excerpt holds no frame, or the file changed meanwhile.
     """
     sha256 = hash_file(clip)
-    digest, finder = Digest(), CutFinder()
-    first = 0
+    digest, scene = Digest(), Scene()
+    first, key = 0, Fraction(0)
     times: list[Fraction] = []
     cuts: list[int] = []
+    moved: list[tuple[float, ...]] = []
     damaged: list[int] = []
     detections: list[Detection] = []
     with FrameReader(clip, settings.from_time, settings.to_time) as reader:
@@ -102,12 +59,16 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
                 first, (height, width) = frame.index, frame.picture.shape[:2]
             digest.add(frame)
             times.append(frame.time)
-            if finder.is_cut(frame.picture):
+            camera, cut = scene.show(frame.picture)
+            moved.append(tuple(round(float(v), 6) for v in camera.flat))
+            if cut:
                 cuts.append(frame.index)
             if frame.damaged:
                 damaged.append(frame.index)
-            for detector in detectors:
-                detections += detector.detect(frame.picture, frame.index)
+            deep = cut or frame.time >= key
+            if deep:
+                key = frame.time + KEY_S
+            detections += _detect(detectors, frame.picture, frame.index, (*CHEAP, *DEEP) if deep else CHEAP)
             progress(len(times), reader.untrusted_frames)
         time_base = reader.time_base
     if not times:
@@ -128,9 +89,44 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         _versions(),
         tuple(times),
         tuple(cuts),
+        tuple(moved),
         tuple(damaged),
         tuple(detections),
+        (),
     )
+
+
+def _detect(
+    detectors: Sequence[Detector], picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]
+) -> list[Detection]:
+    """Return what all detectors see."""
+    return [seen for detector in detectors for seen in detector.detect(picture, frame, looks)]
+
+
+def follow(
+    clip: Path, sightings: Sightings, settings: Settings, detectors: Sequence[Detector], progress: Progress
+) -> Sightings:
+    """Return the sightings with the chains that they form, each followed through the picture.
+
+    Args:
+        clip: the file.
+        sightings: as `look` gave them.
+        settings: those that `look` had.
+        detectors: what looks.
+        progress: called with the frames done and the number of frames.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    timeline = sightings.timeline
+    follower = Follower(
+        link(sightings.detections, timeline), timeline, settings.threshold, lambda *look: _detect(detectors, *look)
+    )
+    with FrameReader(clip, settings.from_time, settings.to_time) as reader:
+        for done, frame in enumerate(reader, start=1):
+            follower.show(frame.picture, frame.index)
+            progress(done, len(timeline.times))
+    return replace(sightings, chains=tuple(tuple(chain) for chain in follower.chains()))
 
 
 def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
@@ -151,8 +147,7 @@ def _models(detectors: Sequence[Detector]) -> dict[str, str]:
 
 def make_plan(sightings: Sightings, settings: Settings) -> Plan:
     """Return the plan that covers every face as a head, and every damaged frame whole."""
-    timeline = Timeline(sightings.source.first, sightings.times, sightings.cuts)
-    tracks = make_tracks(sightings.detections, timeline, settings.threshold)
+    tracks = make_tracks(sightings.chains, sightings.timeline, settings.threshold)
     whole = Box(0, 0, sightings.source.width, sightings.source.height)
     runs = [
         Track(len(tracks) + n, "region", first, (whole,) * length, reason="damaged frames")
@@ -170,35 +165,3 @@ def _runs(frames: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((frame, 1))
     return runs
-
-
-def dump_sightings(sightings: Sightings) -> bytes:
-    """Return sightings as compressed JSON lines: one about the clip, then one for each detection."""
-    head = {f.name: to_plain(getattr(sightings, f.name)) for f in fields(sightings) if f.name != "detections"}
-    lines = [json.dumps(head), *(json.dumps(to_plain(d)) for d in sightings.detections)]
-    return gzip.compress("".join(line + "\n" for line in lines).encode(), mtime=0)
-
-
-def load_sightings(data: bytes) -> Sightings:
-    """Return the sightings that `dump_sightings` wrote.
-
-    Raises:
-        PlanError: they are damaged.
-    """
-    try:
-        head, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
-        return Sightings(
-            source=from_plain(head["source"], Source, "the detections, source"),
-            from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
-            to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
-            models=dict(head["models"]),
-            versions=str(head["versions"]),
-            times=tuple(Fraction(t) for t in head["times"]),
-            cuts=tuple(int(n) for n in head["cuts"]),
-            damaged=tuple(int(n) for n in head["damaged"]),
-            detections=tuple(from_plain(row, Detection, "a detection") for row in rows),
-        )
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
-        raise PlanError(
-            f"The detections are damaged: {error}.", "Remove that file; they will be made again."
-        ) from error

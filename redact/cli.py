@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 import redact
 from redact.errors import PlanError, RedactError, UsageError, VerificationError
-from redact.plan import AUDIO, EFFECTS, Plan, Settings, Verdict, to_plain
+from redact.plan import AUDIO, EFFECTS, Plan, Settings, Verdict
+from redact.records import to_plain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from redact.errors import OutputError
-from redact.plan import Plan, Settings, Verdict, to_plain
+from redact.plan import Plan, Settings, Verdict
+from redact.records import to_plain
 
 FIRST_HASH = "0" * 64
 STATEMENT_SUFFIX = ".statement.json"

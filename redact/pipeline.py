@@ -11,7 +11,9 @@ from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.media import hash_file
-from redact.plan import Plan, Settings, Verdict, dump_plan, load_plan, to_plain
+from redact.plan import Plan, Settings, Verdict
+from redact.records import dump_plan, load_plan, to_plain
+from redact.sightings import dump_sightings, load_sightings
 
 Progress = Callable[[int, int | None], None]
 PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
@@ -119,10 +121,11 @@ def _look_and_plan(
 ) -> Plan:
     """Return a new plan, from the detections of an earlier run where these still hold."""
     kept = path.with_name(path.name.replace(".plan.json", ".detections.jsonl.gz"))
-    sightings = analysis.load_sightings(kept.read_bytes()) if kept.exists() else None
+    sightings = load_sightings(kept.read_bytes()) if kept.exists() else None
     if sightings is None or not analysis.answers(sightings, hash_file(clip), settings, detectors):
-        sightings = analysis.look(clip, settings, detectors, progress("analyse"))
-        custody.write_private(kept, analysis.dump_sightings(sightings))
+        sightings = analysis.look(clip, settings, detectors, progress("look"))
+        sightings = analysis.follow(clip, sightings, settings, detectors, progress("follow"))
+        custody.write_private(kept, dump_sightings(sightings))
     plan = analysis.make_plan(sightings, settings)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}
     custody.record(space, "analyse", {"clip": str(clip), "source": to_plain(plan.source), **details})

@@ -7,10 +7,9 @@ never uncovers: every detection that counts lies inside its track's box in its f
 
 from __future__ import annotations
 
-import bisect
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import cv2
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from redact.geometry import Box
-from redact.plan import Detection, Track
+from redact.plan import FLOW, Detection, Track
+from redact.sightings import Timeline
 
 Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1
 
@@ -37,57 +37,28 @@ GAP_GROWTH = 0.015  # growth on each side for each frame without a sighting, as 
 MAX_GROWTH = 0.4  # and never more than this
 SMOOTH_S = 0.06  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
-# Left, top, right and bottom, as shares of the face: hair, ears and chin, also of a face that is tilted.
-HEAD_GROWTH = (0.3, 0.4, 0.3, 0.25)
+HEAD_GROWTH = 0.32  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted
+HAIR = 0.08  # how much farther up a head reaches than down
+TURNED = 0.05  # how much more sure a turned look must be: it also finds curtains and edges of beds
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """The frames of an excerpt.
-
-    Attributes:
-        first: index of the first frame.
-        times: presentation time of each frame.
-        cuts: indexes of the frames that begin a new scene.
-    """
-
-    first: int
-    times: tuple[Fraction, ...]
-    cuts: tuple[int, ...]
-
-    def scene(self, frame: int) -> tuple[int, int]:
-        """Return the first and last frame of the scene that a frame is in."""
-        n = bisect.bisect_right(self.cuts, frame)
-        first = self.cuts[n - 1] if n else self.first
-        last = self.cuts[n] - 1 if n < len(self.cuts) else self.first + len(self.times) - 1
-        return first, last
-
-    def time(self, frame: int) -> Fraction:
-        """Return the presentation time of a frame."""
-        return self.times[frame - self.first]
-
-    def rate(self) -> float:
-        """Return the mean number of frames per second."""
-        span = self.times[-1] - self.times[0]
-        return float((len(self.times) - 1) / span) if span else 25.0
-
-
-def make_tracks(detections: Iterable[Detection], timeline: Timeline, threshold: float) -> tuple[Track, ...]:
-    """Return the tracks of the faces that were detected, as heads, numbered from 1.
+def make_tracks(chains: Iterable[Sequence[Detection]], timeline: Timeline, threshold: float) -> tuple[Track, ...]:
+    """Return the tracks of the faces in chains that count, as heads, numbered from 1.
 
     Args:
-        detections: of label "face", in any order.
+        chains: as `link` gives them, or with where they were carried as well.
         timeline: the frames that they were seen in.
         threshold: the score from which one sighting makes a track.
     """
-    chains = [c for c in link(detections, timeline) if counts(c, threshold)]
-    chains.sort(key=lambda c: (c[0].frame, c[0].box.x0, c[0].box.y0))
-    return tuple(_track(n, chain, timeline) for n, chain in enumerate(chains, start=1))
+    made = [chain for chain in chains if counts(chain, threshold)]
+    made.sort(key=lambda c: (c[0].frame, c[0].box.x0, c[0].box.y0))
+    return tuple(_track(n, chain, timeline) for n, chain in enumerate(made, start=1))
 
 
 def counts(chain: Sequence[Detection], threshold: float) -> bool:
-    """Return whether linked sightings make a track: one good one, or several weak ones."""
-    return len(chain) >= STEADY_SIGHTINGS or max(d.score for d in chain) >= threshold
+    """Return whether a chain makes a track: one good sighting, or several weak ones."""
+    seen = [d for d in chain if d.detector != FLOW]
+    return len(seen) >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
 
 
 def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detection]]:
@@ -111,18 +82,20 @@ def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detec
             (alive if fresh else done).append(chain)
         seen = sorted(by_frame[frame], key=lambda d: (-d.score, d.box.x0, d.box.y0))
         taken = set()
-        for row, column in _assign(alive, seen, frame):
+        for row, column in _assign(alive, seen, frame, timeline):
             alive[row].append(seen[column])
             taken.add(column)
         chains = alive + [[d] for n, d in enumerate(seen) if n not in taken]
     return done + chains
 
 
-def _assign(chains: list[list[Detection]], seen: list[Detection], frame: int) -> list[tuple[int, int]]:
+def _assign(
+    chains: list[list[Detection]], seen: list[Detection], frame: int, timeline: Timeline
+) -> list[tuple[int, int]]:
     """Return which chain goes on with which detection."""
     if not chains or not seen:
         return []
-    expected = np.array([_predict(chain, frame) for chain in chains])
+    expected = np.array([_predict(chain, frame, timeline) for chain in chains])
     found = _rows(seen)
     center_a, size_a = _centers(expected), _sizes(expected)
     center_b, size_b = _centers(found), _sizes(found)
@@ -137,58 +110,96 @@ def _assign(chains: list[list[Detection]], seen: list[Detection], frame: int) ->
     return [(int(r), int(c)) for r, c in pairs if not impossible[r, c]]
 
 
-def _predict(chain: list[Detection], frame: int) -> Rows:
-    """Return where a chain's motion would have the face in a later frame."""
-    ahead = min(frame - chain[-1].frame, MOTION_FRAMES)
-    row = _rows(chain[-1:])[0]
-    return np.asarray(row + np.tile(_motion(chain[-MOTION_SIGHTINGS:]) * ahead, 2))
+def _predict(chain: list[Detection], frame: int, timeline: Timeline) -> Rows:
+    """Return where the camera's motion and a chain's own would have the face in a later frame."""
+    last = chain[-1]
+    ahead = min(frame - last.frame, MOTION_FRAMES)
+    x, y = last.box.center
+    shift = np.array(timeline.moved(x, y, last.frame, frame)) - (x, y)
+    shift += motion_of(chain[-MOTION_SIGHTINGS:], timeline) * ahead
+    return np.asarray(_rows([last])[0] + np.tile(shift, 2))
 
 
-def _motion(chain: Sequence[Detection]) -> Rows:
-    """Return the mean motion over some sightings in pixels per frame (x, y)."""
-    frames = chain[-1].frame - chain[0].frame
-    if not frames:
+def motion_of(chain: Sequence[Detection], timeline: Timeline) -> Rows:
+    """Return the mean motion over some sightings besides the camera's, in pixels per frame (x, y)."""
+    first, last = chain[0], chain[-1]
+    if first.frame == last.frame:
         return np.zeros(2)
-    first, last = _centers(_rows([chain[0], chain[-1]]))
-    return np.asarray((last - first) / frames)
+    still = timeline.moved(*first.box.center, first.frame, last.frame)
+    return (np.array(last.box.center) - still) / (last.frame - first.frame)
 
 
-def _track(number: int, chain: list[Detection], timeline: Timeline) -> Track:
+def _track(number: int, chain: Sequence[Detection], timeline: Timeline) -> Track:
     """Return the track of a chain: without gaps, reaching beyond both ends, smooth, and as large as a head."""
-    scene_first, scene_last = timeline.scene(chain[0].frame)
-    first, last = chain[0].frame, chain[-1].frame
-    while first > scene_first and timeline.time(chain[0].frame) - timeline.time(first) < LEAD_S:
+    seen = [d for d in chain if d.detector != FLOW]
+    scene_first, scene_last = timeline.scene(seen[0].frame)
+    first, last = seen[0].frame, seen[-1].frame
+    while first > scene_first and timeline.time(seen[0].frame) - timeline.time(first) < LEAD_S:
         first -= 1
-    while last < scene_last and timeline.time(last) - timeline.time(chain[-1].frame) < LEAD_S:
+    while last < scene_last and timeline.time(last) - timeline.time(seen[-1].frame) < LEAD_S:
         last += 1
+    first, last = min(first, chain[0].frame), max(last, chain[-1].frame)
     frames = np.arange(first, last + 1)
-    rows = _fill(chain, frames)
-    _reach(rows, frames, chain[0].frame, _motion(chain[:MOTION_SIGHTINGS]))
-    _reach(rows[::-1], frames[::-1], chain[-1].frame, _motion(chain[-MOTION_SIGHTINGS:]))
+    rows = _fill(seen, frames)
+    _reach(rows, frames, seen[0].frame, motion_of(seen[:MOTION_SIGHTINGS], timeline), timeline)
+    _reach(rows[::-1], frames[::-1], seen[-1].frame, motion_of(seen[-MOTION_SIGHTINGS:], timeline), timeline)
+    _take_carried(rows, first, [d for d in chain if d.detector == FLOW], seen)
     boxes = smooth(rows, SMOOTH_S * timeline.rate())
-    heads = tuple(Box.outward(*(float(v) for v in row)).grow(*HEAD_GROWTH) for row in boxes)
-    return Track(number, "head", first, heads)
+    return Track(number, "head", first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
 
 
-def _fill(chain: list[Detection], frames: NDArray[np.int64]) -> Rows:
-    """Return a row for each frame: sightings as they are, between them a line that grows away from them."""
-    seen = np.array([d.frame for d in chain])
-    known = _rows(chain)
-    rows = np.stack([np.interp(frames, seen, known[:, n]) for n in range(4)], axis=1)
+def head(row: Rows, angle: int) -> Rows:
+    """Return a face's box grown to hold hair, ears and chin; the hair is where the turned picture's top is."""
+    size = row[2:] - row[:2]
+    up = np.array([math.sin(math.radians(angle)), -math.cos(math.radians(angle))])
+    return np.asarray(row + np.tile(HAIR * up * size, 2) + np.tile(HEAD_GROWTH * size, 2) * OUTWARD)
+
+
+def _fill(seen: Sequence[Detection], frames: NDArray[np.int64]) -> Rows:
+    """Return a row for each frame: heads as they were seen, between them a line that grows away from them."""
+    at = np.array([d.frame for d in seen])
+    known = np.array([head(row, d.angle) for row, d in zip(_rows(seen), seen, strict=True)])
+    rows = np.stack([np.interp(frames, at, known[:, n]) for n in range(4)], axis=1)
+    return _grow(rows, _away(frames, at))
+
+
+def _away(frames: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each frame how many frames away the nearest sighting is."""
     after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
     before = (np.searchsorted(seen, frames, side="right") - 1).clip(0, len(seen) - 1)
-    away = np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames))
-    grow = np.minimum(GAP_GROWTH * away, MAX_GROWTH)[:, None] * np.tile(rows[:, 2:] - rows[:, :2], 2)
-    return np.asarray(rows + grow * OUTWARD)
+    return np.asarray(np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames)))
 
 
-def _reach(rows: Rows, frames: NDArray[np.int64], end: int, motion: Rows) -> None:
-    """Move the rows before a chain's end to where its motion would have the face."""
+def _grow(rows: Rows, away: NDArray[np.int64]) -> Rows:
+    """Return rows grown on each side, the more the farther away the nearest sighting is."""
+    share = np.minimum(GAP_GROWTH * away, MAX_GROWTH)[:, None]
+    return np.asarray(rows + share * np.tile(rows[:, 2:] - rows[:, :2], 2) * OUTWARD)
+
+
+def _take_carried(rows: Rows, first: int, carried: Sequence[Detection], seen: Sequence[Detection]) -> None:
+    """Put what was carried into the rows: instead of a guess beyond the sightings, beside it between them."""
+    if not carried:
+        return
+    frames = np.array([d.frame for d in carried])
+    heads = np.array([head(row, d.angle) for row, d in zip(_rows(carried), carried, strict=True)])
+    heads = _grow(heads, _away(frames, np.array([d.frame for d in seen])))
+    for d, grown in zip(carried, heads, strict=True):
+        row = rows[d.frame - first]
+        if seen[0].frame < d.frame < seen[-1].frame:
+            row[:2], row[2:] = np.minimum(row[:2], grown[:2]), np.maximum(row[2:], grown[2:])
+        else:
+            row[:] = grown
+
+
+def _reach(rows: Rows, frames: NDArray[np.int64], end: int, motion: Rows, timeline: Timeline) -> None:
+    """Move the rows before a chain's end to where the camera's motion and its own would have it."""
     for n in range(len(frames)):
         if frames[n] == end:
             return
+        x, y = (rows[n, :2] + rows[n, 2:]) / 2
         ahead = np.clip(frames[n] - end, -MOTION_FRAMES, MOTION_FRAMES)
-        rows[n] += np.tile(motion * ahead, 2)
+        shift = np.array(timeline.moved(x, y, end, int(frames[n]))) - (x, y) + motion * ahead
+        rows[n] += np.tile(shift, 2)
 
 
 def smooth(rows: Rows, sigma: float) -> Rows:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.detectors.looks import Look
 from redact.geometry import Box
 from redact.plan import Detection
 
@@ -21,7 +22,7 @@ class FakeDetector:
     def __init__(self, faces: Sequence[tuple[int, int, int, int] | None]) -> None:
         self._faces = faces
 
-    def detect(self, picture: NDArray[np.uint8], frame: int) -> list[Detection]:
+    def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return what it was told to see."""
         face = self._faces[frame] if frame < len(self._faces) else None
         if face is None:
@@ -44,7 +45,7 @@ class CrashingDetector(FakeDetector):
         super().__init__([])
         self._at, self._error = at, error
 
-    def detect(self, picture: NDArray[np.uint8], frame: int) -> list[Detection]:
+    def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Fail at its frame."""
         if frame == self._at:
             raise self._error

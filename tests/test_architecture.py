@@ -12,14 +12,18 @@ from redact import errors
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: ("errors", "geometry"),
-    1: ("plan", "graphs"),
-    2: ("media", "weights", "detectors", "tracking", "effects"),
+    1: ("plan", "graphs", "records", "sightings"),
+    2: ("media", "weights", "detectors", "scenes", "tracking", "following", "effects"),
     3: ("analysis", "rendering", "verification", "custody"),
     4: ("pipeline", "batch"),
     5: ("cli", "__init__", "__main__"),
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
-WITHIN = {("detectors", "weights"), ("batch", "pipeline"), ("cli", "__init__"), ("__main__", "cli")}
+WITHIN = {
+    ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
+    ("following", "detectors"), ("following", "tracking"), ("batch", "pipeline"), ("cli", "__init__"),
+    ("__main__", "cli"),
+}  # fmt: skip
 OUTSIDE = {
     0: set(),
     1: set(),

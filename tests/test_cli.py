@@ -241,7 +241,8 @@ def test_on_a_terminal_there_are_bars_and_a_table_and_no_noise(clip: MadeClip, t
     text = shown.decode()
     assert process.wait() == 0, text
     for word in (
-        "analyse",
+        "look",
+        "follow",
         "render",
         "verify",
         "frames/s",

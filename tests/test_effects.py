@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redact.effects import Region, cover, draw_mask
 from redact.geometry import Box
 from redact.plan import EFFECTS
-from redact.tracking import HEAD_GROWTH
+from redact.tracking import head
 
 
 @st.composite
@@ -56,10 +56,11 @@ def test_a_region_reaches_the_last_row_and_column(width: int, height: int) -> No
     assert mask[0, 0] == 0
 
 
-@given(st.integers(3, 200), st.integers(3, 200))
-def test_the_ellipse_of_a_head_holds_the_whole_face(width: int, height: int) -> None:
+@given(st.integers(3, 200), st.integers(3, 200), st.integers(0, 359))
+def test_the_ellipse_of_a_head_holds_the_whole_face(width: int, height: int, angle: int) -> None:
     face = Box(300, 300, 300 + width, 300 + height)
-    mask = draw_mask([Region(face.grow(*HEAD_GROWTH), "head")], 900, 900)
+    row = head(np.array([face.x0, face.y0, face.x1, face.y1], np.float64), angle)
+    mask = draw_mask([Region(Box.outward(*map(float, row)), "head")], 900, 900)
     assert (mask[face.y0 : face.y1, face.x0 : face.x1] == 255).all()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from redact.media import FrameReader, FrameWriter, list_contents
-from redact.plan import load_plan
+from redact.records import load_plan
 from tests.conftest import FRAMES, MadeClip, Result
 from tests.fakes import CrashingDetector, FakeDetector
 

@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 
 from redact.errors import PlanError, UsageError
 from redact.geometry import Box
-from redact.plan import Detection, Edit, Plan, Settings, Source, Track, Verdict, dump_plan, load_plan
+from redact.plan import Detection, Doubt, Edit, Plan, Settings, Source, Track, Verdict
+from redact.records import dump_plan, load_plan
 
 SOURCE = Source("clip.mp4", "a" * 64, 320, 240, 5, 10, Fraction(1, 12800), Fraction(1, 5), Fraction(3), "b" * 64, 0)
 TRACK = Track(1, "head", 6, (Box(1, 2, 3, 4), Box(-5, 0, 9, 9)))
 PLAN = Plan(
-    SOURCE, Settings(from_time=Fraction(62, 5)), {"m": "c" * 64}, (TRACK,), (Edit("Ana", "2026-01-01", "widened 1"),)
+    SOURCE,
+    Settings(from_time=Fraction(62, 5)),
+    {"m": "c" * 64},
+    (TRACK,),
+    (Doubt(7, 9, 8, Box(1, 2, 3, 4), "seen once", 0.6),),
+    (Edit("Ana", "2026-01-01", "widened 1"),),
 )
 
 
@@ -29,7 +35,7 @@ def test_a_plan_survives_being_written_and_read() -> None:
     assert '"-5,0,9,9"' in [line.strip() for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("where", [(), ("source",), ("settings",), ("tracks", 0), ("edits", 0)])
+@pytest.mark.parametrize("where", [(), ("source",), ("settings",), ("tracks", 0), ("doubts", 0), ("edits", 0)])
 def test_a_missing_or_unknown_key_is_an_error_that_names_it(where: tuple[str | int, ...]) -> None:
     for change in ("add", "remove"):
         data: Any = json.loads(dump_plan(PLAN))

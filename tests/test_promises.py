@@ -17,7 +17,8 @@ from redact import custody, media, pipeline, rendering, verification
 from redact.effects import Coverer
 from redact.geometry import Box
 from redact.media import Frame, FrameReader, list_contents
-from redact.plan import Check, Plan, Verdict, dump_plan
+from redact.plan import Check, Plan, Verdict
+from redact.records import dump_plan
 from tests.clips import moving_portrait, textured_background, write_clip
 from tests.conftest import FRAMES, MadeClip, Result
 from tests.fakes import BlindDetector, FakeDetector

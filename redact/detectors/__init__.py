@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.detectors.looks import Look
 from redact.plan import Detection
 
 
@@ -25,12 +26,13 @@ class Detector(Protocol):
     labels: tuple[str, ...]
     models: Mapping[str, str]
 
-    def detect(self, picture: NDArray[np.uint8], frame: int) -> list[Detection]:
-        """Return what is seen in one picture.
+    def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what is seen in one picture by several looks together, each thing once.
 
         Args:
             picture: upright, BGR, uint8, (height, width, 3); it is not changed.
             frame: index of the frame, for the detections.
+            looks: how the picture is to be shown; `redact.detectors.looks.see` does it.
 
         Returns:
             Detections in pixels of the picture; a box may reach over its edges.

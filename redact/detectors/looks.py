@@ -1,0 +1,137 @@
+"""Looks: how a picture, or a part of it, is shown to a detector, and where in the picture lies what it saw.
+
+The cheap looks are for every frame. The deep ones are for few: they turn the picture, because detectors of faces know
+upright ones, and enlarge it, because they miss small ones (figures: `models/centerface.toml`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.geometry import Box
+from redact.plan import Detection
+
+Picture = NDArray[np.uint8]
+Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1, score
+
+SAME_IOU = 0.4  # of two sightings of one thing in one frame
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One way of showing a picture.
+
+    Attributes:
+        side: the longer side in pixels of what is shown, before it is turned.
+        angle: how far it is turned, in degrees counter-clockwise.
+        mirrored: whether left and right are swapped, before it is turned.
+        within: the part of the picture that is shown; None for all of it. The corners of a part are cut off by turns
+            between the quarter ones.
+    """
+
+    side: int
+    angle: int = 0
+    mirrored: bool = False
+    within: Box | None = None
+
+
+def see(
+    find: Callable[[Picture], Rows], picture: Picture, looks: Iterable[Look], kind: Callable[[Rows, Look], Detection]
+) -> list[Detection]:
+    """Return what is found in a picture by several looks together, best first, each thing once.
+
+    Args:
+        find: from what is shown, BGR, uint8, (height, width, 3), to rows of x0, y0, x1, y1, score in its pixels.
+        picture: BGR, uint8, (height, width, 3); it is not changed.
+        looks: how it is shown. Those that differ only in the turn should be neighbours: they share the resizing.
+        kind: makes a detection of a row in pixels of the picture.
+    """
+    seen: list[tuple[Rows, Look]] = []
+    last, small = None, picture
+    for look in looks:
+        if (look.side, look.mirrored, look.within) != last:
+            last, small = (look.side, look.mirrored, look.within), _resize(picture, look)
+        shown, back = _turn(small, look.angle, whole=look.within is None)
+        rows = _map(find(shown), back, look.angle)
+        seen += [(row, look) for row in _into_picture(rows, small, picture, look)]
+    if not seen:
+        return []
+    return [kind(*seen[n]) for n in keep_best(np.array([row for row, _ in seen]))]
+
+
+def keep_best(rows: Rows) -> list[int]:
+    """Return the numbers of the best row for each thing, best first (greedy non-maximum suppression)."""
+    rest = np.argsort(-rows[:, 4], kind="stable")
+    areas = np.prod(rows[:, 2:4] - rows[:, :2], axis=1)
+    kept: list[int] = []
+    while len(rest):
+        best = rest[0]
+        kept.append(int(best))
+        low = np.maximum(rows[rest, :2], rows[best, :2])
+        high = np.minimum(rows[rest, 2:4], rows[best, 2:4])
+        shared = np.prod(np.maximum(high - low, 0), axis=1)
+        overlap = shared / (areas[rest] + areas[best] - shared)
+        overlap[0] = 1
+        rest = rest[overlap < SAME_IOU]
+    return kept
+
+
+def _part(picture: Picture, look: Look) -> Box:
+    """Return the part of the picture that a look shows."""
+    height, width = picture.shape[:2]
+    return (look.within and look.within.clip(width, height)) or Box(0, 0, width, height)
+
+
+def _resize(picture: Picture, look: Look) -> Picture:
+    """Return what a look shows before it is turned."""
+    part = _part(picture, look)
+    factor = look.side / max(part.width, part.height)
+    size = max(1, round(part.width * factor)), max(1, round(part.height * factor))
+    small = cv2.resize(
+        picture[part.y0 : part.y1, part.x0 : part.x1],
+        size,
+        interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR,
+    )
+    return np.asarray(cv2.flip(small, 1) if look.mirrored else small, np.uint8)
+
+
+def _turn(small: Picture, angle: int, whole: bool) -> tuple[Picture, NDArray[np.float64]]:
+    """Return a picture turned counter-clockwise, with its corners or without, and the map (2x3) of its points back."""
+    height, width = small.shape[:2]
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    wide = math.ceil(width * abs(cosine) + height * abs(sine) - 1e-6)
+    tall = math.ceil(width * abs(sine) + height * abs(cosine) - 1e-6)
+    if not whole and angle % 90:
+        wide, tall = width, height
+    forth = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    forth[:, 2] += (wide - width) / 2, (tall - height) / 2
+    back = np.asarray(cv2.invertAffineTransform(forth), np.float64)
+    if angle % 90 == 0:
+        return np.ascontiguousarray(np.rot90(small, angle // 90)), back
+    return np.asarray(cv2.warpAffine(small, forth, (wide, tall)), np.uint8), back
+
+
+def _map(rows: Rows, back: NDArray[np.float64], angle: int) -> Rows:
+    """Return rows brought through a map: the smallest upright box around the turned ellipse in each box."""
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    middle = (rows[:, :2] + rows[:, 2:4]) / 2 @ back[:, :2].T + back[:, 2]
+    half = (rows[:, 2:4] - rows[:, :2]) / 2
+    x, y = np.hypot(half[:, 0] * cosine, half[:, 1] * sine), np.hypot(half[:, 0] * sine, half[:, 1] * cosine)
+    reach = np.stack([x, y], axis=1)
+    return np.concatenate([middle - reach, middle + reach, rows[:, 4:]], axis=1)
+
+
+def _into_picture(rows: Rows, small: Picture, picture: Picture, look: Look) -> Rows:
+    """Return rows in pixels of the resized part in pixels of the picture."""
+    part = _part(picture, look)
+    if look.mirrored:
+        rows[:, [0, 2]] = small.shape[1] - rows[:, [2, 0]]
+    rows[:, :4] /= np.tile((small.shape[1] / part.width, small.shape[0] / part.height), 2)
+    rows[:, :4] += np.tile((part.x0, part.y0), 2)
+    return rows

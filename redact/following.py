@@ -1,0 +1,315 @@
+"""Following the picture: carrying what was seen through the frames in which it was not.
+
+The one narrow door through which tracking sees pictures. A chain of sightings is carried by optical flow from its last
+sighting on, from its first one backward, and into its gaps from both sides. Now and then a small look, turned this way
+and that, is taken where it should be: what it finds takes over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.detectors.looks import Look
+from redact.geometry import Box
+from redact.plan import FLOW, Detection
+from redact.sightings import Timeline
+from redact.tracking import LEAD_S, MAX_RATIO, MOTION_SIGHTINGS, counts, motion_of
+
+Picture = NDArray[np.uint8]
+Rows = NDArray[np.float64]  # one row: x0, y0, x1, y1
+Points = NDArray[np.float32]  # rows of x, y
+LookAt = Callable[[Picture, int, Sequence[Look]], list[Detection]]
+
+GREY_SIDE = 640  # longer side in pixels of the pictures that flow is measured in
+KEPT_SIDE = 1280  # likewise of those that are kept for looking back
+KEPT_PICTURES = 15  # how many of these are kept: enough for the farthest small look
+KEPT_FRAMES = 120  # how many grey ones at most
+GRID = 6  # points along each side of a box
+WINDOW = 13  # pixels around a point that are compared
+LEVELS = 3  # of the pyramid: motions of up to about 50 pixels are found
+MAX_ERROR = 1.0  # pixels between a point and where forward and backward flow together bring it
+MIN_TRUST = 0.3  # share of the points that must come back for the flow to be believed
+SCALE_STEP = 0.1  # how much the size may change from one frame to the next
+WEAK_S = Fraction(2, 5)  # how long a box is carried on while the flow is not believed
+FOLLOW_S = Fraction(3)  # and how long at most
+DECAY = 0.9  # of the motion for each step in which the flow is not believed
+LOOK_AFTER = (2, 6, 14)  # frames from a sighting at which a small look is taken
+LOOK_PART = 3.2  # side of the part that is looked at, in sizes of the face
+LOOK_SIDE = 128  # pixels to which it is brought: a face is then about 40 pixels, which detectors know best
+LOOK_TURNS = (0, 45, -45)  # degrees from the turn of the sighting before
+LOOK_SCORE = 0.2  # from which a small look counts
+NEAR = 0.6  # how far a sighting may lie from where the box was carried, in sizes, to take over
+
+
+def to_grey(picture: Picture) -> Picture:
+    """Return a picture in grey, at most `GREY_SIDE` pixels long: uint8, (height, width)."""
+    return np.asarray(cv2.cvtColor(_at_most(picture, GREY_SIDE), cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _at_most(picture: Picture, side: int) -> Picture:
+    """Return a picture of which the longer side is at most this."""
+    factor = side / max(picture.shape[:2])
+    if factor >= 1:
+        return picture
+    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def carry(before: Picture, after: Picture, row: Rows, motion: Rows) -> tuple[Rows, float]:
+    """Return where a box is in the next picture, and the share of its points that say so.
+
+    Points on a grid are followed by pyramidal Lucas-Kanade flow (Bouguet, 2000) and back again; those that do not
+    return are left out, and the medians of the others' shift and spread move and scale the box (Kalal et al.,
+    Forward-backward error, ICPR 2010).
+
+    Args:
+        before: grey, uint8, (height, width).
+        after: likewise, of the same size.
+        row: x0, y0, x1, y1 in pixels of these pictures.
+        motion: x, y: a guess of the shift.
+    """
+    height, width = before.shape
+    middle, half = (row[:2] + row[2:]) / 2, np.maximum((row[2:] - row[:2]) / 2, 8)
+    margin = half + 24 + np.abs(motion)
+    low = np.floor(np.clip(middle - half - margin, 0, (width, height))).astype(int)
+    high = np.ceil(np.clip(middle + half + margin, 0, (width, height))).astype(int)
+    if (high - low < WINDOW).any():
+        return row, 0.0
+    a, b = (np.ascontiguousarray(p[low[1] : high[1], low[0] : high[0]]) for p in (before, after))
+    steps = np.linspace(-0.8, 0.8, GRID)
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * half + middle - low
+    grid = grid[((grid >= 0) & (grid < high - low)).all(axis=1)].astype(np.float32)
+    if len(grid) < GRID:
+        return row, 0.0
+    there, found = _flow(a, b, grid, grid + motion)
+    back, returned = _flow(b, a, there, there - motion)
+    good = found & returned & (np.linalg.norm(back - grid, axis=1) < MAX_ERROR)
+    trust = float(good.mean())
+    if trust < MIN_TRUST:
+        return row, 0.0
+    shift = np.median(there[good] - grid[good], axis=0)
+    size = _scale(grid[good], there[good]) * (row[2:] - row[:2]) / 2
+    center = middle + shift
+    return np.concatenate([center - size, center + size]), trust
+
+
+def _flow(a: Picture, b: Picture, points: Points, guess: Rows) -> tuple[Points, NDArray[np.bool_]]:
+    """Return where points of one picture are in another, and which of them were found."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        a, b, points, guess.astype(np.float32), winSize=(WINDOW, WINDOW), maxLevel=LEVELS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
+    return np.asarray(there, np.float32), np.asarray(found)[:, 0] > 0
+
+
+def _scale(before: Points, after: Points) -> float:
+    """Return by how much points have spread: the median over their pairs."""
+    if len(before) < GRID:
+        return 1.0
+    one, two = np.triu_indices(len(before), 1)
+    a, b = (np.linalg.norm(p[one] - p[two], axis=1) for p in (before, after))
+    return float(np.clip(np.median(b / np.maximum(a, 1e-6)), 1 - SCALE_STEP, 1 + SCALE_STEP))
+
+
+@dataclass
+class _Kept:
+    """A frame that may be gone back to."""
+
+    frame: int
+    grey: Picture
+    picture: Picture | None
+    width: int  # of the clip's picture
+
+
+@dataclass
+class _Chain:
+    """Sightings of one face by frame, and where it was carried between and beyond them."""
+
+    seen: dict[int, Detection]
+    carried: list[Detection] = field(default_factory=list)
+
+    def sightings(self) -> list[Detection]:
+        """Return the sightings in the order of their frames."""
+        return [self.seen[frame] for frame in sorted(self.seen)]
+
+
+@dataclass
+class _Walk:
+    """A chain on its way through frames in which it was not seen."""
+
+    chain: _Chain
+    start: Detection
+    until: int  # the last frame to go to
+    row: Rows  # in pixels of the clip
+    motion: Rows  # its own, besides the camera's: x, y in pixels of the clip for each step
+    trusted: int  # the last frame in which the flow was believed
+
+
+class Follower:
+    """Follows chains through a clip that is shown to it frame by frame.
+
+    Args:
+        chains: of sightings, each in the order of its frames.
+        timeline: the frames of the clip.
+        threshold: score from which a chain counts; others get a second look and are not carried.
+        look_at: takes looks at a picture.
+    """
+
+    def __init__(
+        self, chains: Sequence[Sequence[Detection]], timeline: Timeline, threshold: float, look_at: LookAt
+    ) -> None:
+        self._chains = [_Chain({d.frame: d for d in chain}) for chain in chains]
+        self._timeline, self._threshold, self._look_at = timeline, threshold, look_at
+        self._by_frame: dict[int, list[_Chain]] = defaultdict(list)
+        for chain in self._chains:
+            for frame in chain.seen:
+                self._by_frame[frame].append(chain)
+        kept = math.ceil(float(FOLLOW_S) * timeline.rate()) + 1
+        self._kept: deque[_Kept] = deque(maxlen=min(max(KEPT_PICTURES, kept), KEPT_FRAMES))
+        self._walks: list[_Walk] = []
+
+    def chains(self) -> list[list[Detection]]:
+        """Return the chains with what was found and carried since, each in the order of its frames."""
+        whole = [[*chain.seen.values(), *chain.carried] for chain in self._chains if chain.seen]
+        return [sorted(chain, key=lambda d: (d.frame, d.detector == FLOW)) for chain in whole]
+
+    def show(self, picture: Picture, frame: int) -> None:
+        """Take the next frame: carry what is on its way, and go back from what begins here."""
+        kept = _at_most(picture, KEPT_SIDE)
+        self._kept.append(_Kept(frame, to_grey(kept), kept, picture.shape[1]))
+        if len(self._kept) > KEPT_PICTURES:
+            self._kept[-KEPT_PICTURES - 1].picture = None
+        self._walks = [w for w in self._walks if self._step(w, self._kept[-2], self._kept[-1])]
+        for chain in self._by_frame[frame]:
+            self._second_look(chain, frame)
+        for walk in self._walks:
+            self._meet(walk, frame)
+        self._walks = [w for w in self._walks if frame not in w.chain.seen]
+        for chain in self._by_frame[frame]:
+            if counts(chain.sightings(), self._threshold):
+                self._go_back(chain, frame)
+                if frame + 1 not in chain.seen:
+                    self._walks.append(self._begin(chain, frame, 1))
+
+    def _second_look(self, chain: _Chain, frame: int) -> None:
+        """Look again at what was seen too weakly to count, at its best frame."""
+        sightings = chain.sightings()
+        best = max(sightings, key=lambda d: d.score)
+        if best.frame == frame and not counts(sightings, self._threshold):
+            seen = self._look(self._kept[-1], _row(best.box), best)
+            if seen is not None and seen.score > best.score:
+                chain.seen[frame] = seen
+
+    def _meet(self, walk: _Walk, frame: int) -> None:
+        """Let a chain that begins where this one was carried go on with it."""
+        for other in self._by_frame[frame]:
+            begins = other is not walk.chain and min(other.seen) == frame
+            if begins and frame not in walk.chain.seen and _is_near(walk.row, _row(other.seen[frame].box)):
+                walk.chain.seen |= other.seen
+                for n in other.seen:
+                    self._by_frame[n] = [walk.chain if c is other else c for c in self._by_frame[n]]
+                other.seen = {}
+                return
+
+    def _go_back(self, chain: _Chain, frame: int) -> None:
+        """Carry a chain backward from a sighting: to its beginning, or to the sighting before."""
+        if frame - 1 in chain.seen:
+            return
+        walk = self._begin(chain, frame, -1)
+        later = self._kept[-1]
+        for earlier in list(self._kept)[-2::-1]:
+            if earlier.frame in chain.seen or not self._step(walk, later, earlier):
+                return
+            later = earlier
+
+    def _begin(self, chain: _Chain, frame: int, way: int) -> _Walk:
+        """Return a walk from a sighting, forward (1) or backward (-1)."""
+        near = [d for d in chain.sightings() if (frame - d.frame) * way >= 0]
+        own = near[-MOTION_SIGHTINGS:] if way > 0 else near[:MOTION_SIGHTINGS]
+        motion = motion_of(own, self._timeline) * way
+        start = chain.seen[frame]
+        return _Walk(chain, start, self._reach(chain, frame, way), _row(start.box), motion, frame)
+
+    def _reach(self, chain: _Chain, frame: int, way: int) -> int:
+        """Return the last frame to which a chain may be carried: farther, the longer it was seen."""
+        time = self._timeline.time
+        reach = min(FOLLOW_S, LEAD_S + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
+        first, last = self._timeline.scene(frame)
+        n = frame
+        while first <= n + way <= last and abs(time(n) - time(frame)) < reach:
+            n += way
+        return n
+
+    def _step(self, walk: _Walk, a: _Kept, b: _Kept) -> bool:
+        """Carry a walk by one frame; return whether it goes on."""
+        if b.frame in walk.chain.seen:
+            return False
+        if (b.frame > walk.until) if b.frame > a.frame else (b.frame < walk.until):
+            return False
+        scale = b.grey.shape[1] / b.width
+        middle = (walk.row[:2] + walk.row[2:]) / 2
+        camera = np.array(self._timeline.moved(float(middle[0]), float(middle[1]), a.frame, b.frame)) - middle
+        moved, trust = carry(a.grey, b.grey, walk.row * scale, (camera + walk.motion) * scale)
+        if trust:
+            own = (moved[:2] + moved[2:]) / 2 / scale - middle - camera
+            walk.row, walk.motion, walk.trusted = moved / scale, (walk.motion + own) / 2, b.frame
+        else:
+            walk.row, walk.motion = walk.row + np.tile(camera + walk.motion, 2), walk.motion * DECAY
+        weak = abs(self._timeline.time(b.frame) - self._timeline.time(walk.trusted)) > WEAK_S
+        if weak or (walk.row[2:] <= 0).any() or (walk.row[:2] * scale >= b.grey.shape[::-1]).any():
+            return False
+        box = Box.outward(*(float(v) for v in walk.row))
+        walk.chain.carried.append(Detection(b.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
+        self._look_ahead(walk, b)
+        return True
+
+    def _look_ahead(self, walk: _Walk, at: _Kept) -> None:
+        """Take a small look where a walk has come to beyond its sightings; what it finds takes over."""
+        between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
+        if between or abs(at.frame - walk.start.frame) not in LOOK_AFTER or at.picture is None:
+            return
+        seen = self._look(at, walk.row, walk.start)
+        if seen is None:
+            return
+        walk.chain.seen[at.frame] = seen
+        self._by_frame[at.frame].append(walk.chain)
+        way = 1 if at.frame > walk.start.frame else -1
+        walk.start, walk.row, walk.trusted = seen, _row(seen.box), at.frame
+        walk.until = self._reach(walk.chain, at.frame, way)
+
+    def _look(self, at: _Kept, row: Rows, like: Detection) -> Detection | None:
+        """Return the best sighting near a box, seen by small looks turned like a sighting before and a little more."""
+        assert at.picture is not None
+        scale = at.picture.shape[1] / at.width
+        part = _square(row * scale, LOOK_PART)
+        looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part) for turn in LOOK_TURNS]
+        for seen in self._look_at(at.picture, at.frame, looks):
+            found = _row(seen.box) / scale
+            if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):
+                return replace(seen, box=Box.outward(*(float(v) for v in found)))
+        return None
+
+
+def _row(box: Box) -> Rows:
+    """Return a box as a row."""
+    return np.array([box.x0, box.y0, box.x1, box.y1], np.float64)
+
+
+def _square(row: Rows, times: float) -> Box:
+    """Return a square around a box, of this many times its longer side."""
+    middle, half = (row[:2] + row[2:]) / 2, (row[2:] - row[:2]).max() / 2 * times
+    return Box.outward(*(float(v) for v in (*(middle - half), *(middle + half))))
+
+
+def _is_near(a: Rows, b: Rows) -> bool:
+    """Return whether two boxes may be of one face."""
+    size_a, size_b = (max(1.0, float(np.sqrt(np.prod(r[2:] - r[:2])))) for r in (a, b))
+    apart = float(np.linalg.norm((a[:2] + a[2:] - b[:2] - b[2:]) / 2)) / ((size_a + size_b) / 2)
+    return apart < NEAR and 1 / MAX_RATIO < size_a / size_b < MAX_RATIO

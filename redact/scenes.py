@@ -1,0 +1,68 @@
+"""What happens to the picture as a whole: where a new scene begins, and how the camera moves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+THUMBNAIL = 64, 36  # width and height at which frames are compared to find cuts
+CUT_LEVELS = 25.0  # mean difference of two thumbnails, of 255, from which there may be a cut
+CUT_FACTOR = 4.0  # and how many times the difference of the frames before it must be
+
+CAMERA_SIDE = 320  # longer side in pixels of the pictures in which the camera's motion is measured
+CAMERA_GRID = 12, 8  # points across and down
+CAMERA_ERROR = 1.0  # pixels by which a point may differ from the motion of the whole, there and back
+CAMERA_SHARE = 0.4  # of the points that must move together; else the camera counts as still
+
+
+class Scene:
+    """Measures how the camera moves from frame to frame, or tells that a new scene begins.
+
+    The motion is a shift, turn and zoom of the picture as a whole.
+
+    Points on a grid are followed by Lucas-Kanade flow and back; the motion is the one that most of those that return
+    share (RANSAC; Fischler and Bolles, 1981).
+    """
+
+    def __init__(self) -> None:
+        self._grey: NDArray[np.uint8] | None = None
+        self._usual = 0.0
+
+    def show(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64], bool]:
+        """Return how the camera moved, and whether this picture, the next in order, begins a new scene.
+
+        The first is the map (2, 3) that brings points of the picture before into this one, in pixels of the picture; it
+        changes nothing where no motion of the whole can be told.
+        """
+        factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
+        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        before, self._grey = self._grey, np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        if before is None:
+            return np.eye(2, 3), False
+        moved = _shared_motion(before, self._grey)
+        thumbnails = [cv2.resize(p, THUMBNAIL, interpolation=cv2.INTER_AREA) for p in (before, self._grey)]
+        change = float(cv2.absdiff(*thumbnails).mean())
+        cut = moved is None and change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
+        self._usual = 0.0 if cut else max(change, 0.8 * self._usual)
+        if moved is None:
+            return np.eye(2, 3), cut
+        moved[:, 2] /= factor
+        return moved, False
+
+
+def _shared_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the map (2, 3) of points from one small grey picture to the next, or None where they share none."""
+    tall, wide = after.shape
+    if min(tall, wide) < 2 * CAMERA_GRID[0]:
+        return None
+    x, y = (np.linspace(0.05 * n, 0.95 * n, count) for n, count in zip((wide, tall), CAMERA_GRID, strict=True))
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, grid, grid.copy())
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, there, there.copy())
+    good = (found[:, 0] > 0) & (returned[:, 0] > 0) & (np.linalg.norm(back - grid, axis=1) < CAMERA_ERROR)
+    if good.sum() < CAMERA_SHARE * len(grid):
+        return None
+    moved, shared = cv2.estimateAffinePartial2D(grid[good], there[good], ransacReprojThreshold=CAMERA_ERROR)
+    enough = moved is not None and shared.sum() >= CAMERA_SHARE * len(grid)
+    return np.asarray(moved, np.float64) if enough else None

@@ -1,0 +1,136 @@
+"""What was seen in an excerpt, and the time line that it was seen on.
+
+Kept beside the plan, so that tracks can be made again without looking again.
+"""
+
+from __future__ import annotations
+
+import bisect
+import gzip
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+from redact.errors import PlanError
+from redact.plan import Detection, Source
+from redact.records import from_plain, to_plain
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The frames of an excerpt.
+
+    Attributes:
+        first: index of the first frame.
+        times: presentation time of each frame.
+        cuts: indexes of the frames that begin a new scene.
+        camera: for each frame the map (a, b, c, d, e, f) of points from the frame before: x = ax + by + c and
+            y = dx + ey + f. Empty where the camera stands still.
+    """
+
+    first: int
+    times: tuple[Fraction, ...]
+    cuts: tuple[int, ...]
+    camera: tuple[tuple[float, ...], ...] = ()
+
+    def scene(self, frame: int) -> tuple[int, int]:
+        """Return the first and last frame of the scene that a frame is in."""
+        n = bisect.bisect_right(self.cuts, frame)
+        first = self.cuts[n - 1] if n else self.first
+        last = self.cuts[n] - 1 if n < len(self.cuts) else self.first + len(self.times) - 1
+        return first, last
+
+    def time(self, frame: int) -> Fraction:
+        """Return the presentation time of a frame."""
+        return self.times[frame - self.first]
+
+    def moved(self, x: float, y: float, a: int, b: int) -> tuple[float, float]:
+        """Return where the camera's motion alone brings a point from frame a to frame b."""
+        for n in range(a + 1, b + 1) if self.camera else ():
+            p, q, r, s, t, u = self.camera[n - self.first]
+            x, y = p * x + q * y + r, s * x + t * y + u
+        for n in range(a, b, -1) if self.camera else ():
+            p, q, r, s, t, u = self.camera[n - self.first]
+            x, y, whole = x - r, y - u, p * t - q * s
+            x, y = (t * x - q * y) / whole, (p * y - s * x) / whole
+        return x, y
+
+    def rate(self) -> float:
+        """Return the mean number of frames per second."""
+        span = self.times[-1] - self.times[0]
+        return float((len(self.times) - 1) / span) if span else 25.0
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Everything that was seen in an excerpt.
+
+    Attributes:
+        source: the excerpt.
+        from_time: where the excerpt was told to begin; None for the clip's first frame.
+        to_time: where it was told to end; None for the clip's end.
+        models: sha256 of each model used, by id.
+        versions: of redact and of the decoder.
+        times: presentation time of each frame.
+        cuts: indexes of the frames that begin a new scene.
+        camera: how the camera moved; see `Timeline`.
+        damaged: indexes of the frames that the decoder reported as damaged.
+        detections: in the order of their frames.
+        chains: the detections that belong together, and where each was carried in between and beyond.
+    """
+
+    source: Source
+    from_time: Fraction | None
+    to_time: Fraction | None
+    models: Mapping[str, str]
+    versions: str
+    times: tuple[Fraction, ...]
+    cuts: tuple[int, ...]
+    camera: tuple[tuple[float, ...], ...]
+    damaged: tuple[int, ...]
+    detections: tuple[Detection, ...]
+    chains: tuple[tuple[Detection, ...], ...]
+
+    @property
+    def timeline(self) -> Timeline:
+        """The frames of the excerpt."""
+        return Timeline(self.source.first, self.times, self.cuts, self.camera)
+
+
+def dump_sightings(sightings: Sightings) -> bytes:
+    """Return sightings as compressed JSON lines: one about the clip, one for each detection, one for each chain."""
+    rows = ("detections", "chains")
+    head = {f.name: to_plain(getattr(sightings, f.name)) for f in fields(sightings) if f.name not in rows}
+    lines = [json.dumps(head), *(json.dumps(to_plain(row)) for name in rows for row in getattr(sightings, name))]
+    return gzip.compress("".join(line + "\n" for line in lines).encode(), mtime=0)
+
+
+def load_sightings(data: bytes) -> Sightings:
+    """Return the sightings that `dump_sightings` wrote.
+
+    Raises:
+        PlanError: they are damaged.
+    """
+    try:
+        head, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
+        return Sightings(
+            source=from_plain(head["source"], Source, "the detections, source"),
+            from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
+            to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
+            models=dict(head["models"]),
+            versions=str(head["versions"]),
+            times=tuple(Fraction(t) for t in head["times"]),
+            cuts=tuple(int(n) for n in head["cuts"]),
+            camera=tuple(tuple(float(v) for v in row) for row in head["camera"]),
+            damaged=tuple(int(n) for n in head["damaged"]),
+            detections=tuple(from_plain(row, Detection, "a detection") for row in rows if isinstance(row, dict)),
+            chains=tuple(
+                tuple(from_plain(d, Detection, "a chain") for d in row) for row in rows if isinstance(row, list)
+            ),
+        )
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+        raise PlanError(
+            f"The detections are damaged: {error}.", "Remove that file; they will be made again."
+        ) from error
