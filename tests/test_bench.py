@@ -1,0 +1,384 @@
+"""The benches measure what they say: the leak meter, the clips made of pictures, and the tool on such clips."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from bench import leakmeter, make_clips
+from bench.leakmeter import Report, measure
+from bench.make_clips import KINDS, Label, Photo, make_clip
+from tests.clips import FACE, Picture, moving_portrait, portrait, textured_background, write_clip
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT.parent / "shared" / "tools" / "leakmeter.py"
+FRAMES = 20
+SMALL = 320, 180
+MARKER = 140.0, 50.0, 40.0, 56.0  # x, y, width, height of the bright ellipse that stands for a face
+Box = tuple[int, int, int, int]
+Row = tuple[int, int, int, int, int, str]
+
+
+def write_labels(path: Path, rows: Iterable[Row], names: bool = True) -> Path:
+    columns = ("frame", "x", "y", "w", "h", "id")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows(row if names else row[:5] for row in (columns, *rows))
+    return path
+
+
+def fill(picture: Picture, box: Box) -> Picture:
+    """Return the picture with a box filled with its mean."""
+    x, y, w, h = box
+    filled = picture.copy()
+    filled[y : y + h, x : x + w] = picture[y : y + h, x : x + w].mean(axis=(0, 1))
+    return filled
+
+
+def two_portraits() -> tuple[Picture, Box, Box]:
+    """Return a picture with two faces, and where they are."""
+    picture, face = textured_background(480, 240), portrait(0.6)
+    tall, wide = face.shape[:2]
+    x, y, w, h = (round(side * 0.6) for side in FACE)
+    for left in (40, 280):
+        picture[30 : 30 + tall, left : left + wide] = face
+    return picture, (40 + x, 30 + y, w, h), (280 + x, 30 + y, w, h)
+
+
+class Scene:
+    """A labelled clip of the moving portrait, and copies of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pictures: list[Picture] = []
+        self.faces: list[Box] = []
+        for picture, face in moving_portrait(FRAMES, 480, 360, 0.6):
+            assert face is not None
+            self.pictures.append(picture)
+            self.faces.append(face)
+        self.clip = write_clip(folder / "scene.mp4", self.pictures, options={"crf": "14"})
+        self.labels = write_labels(folder / "scene.faces.csv", ((n, *face, "a") for n, face in enumerate(self.faces)))
+
+    def copy(self, covers: Sequence[Box | None]) -> Path:
+        """Return a copy in which these boxes are filled."""
+        pictures = (p if box is None else fill(p, box) for p, box in zip(self.pictures, covers, strict=True))
+        return write_clip(self.folder / "copy.mp4", pictures, options={"crf": "14"})
+
+    def measure(self, covers: Sequence[Box | None]) -> Report:
+        """Return what the meter says of such a copy."""
+        return measure(self.clip, self.copy(covers), self.labels)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("scene"))
+
+
+def test_every_face_leaks_whole_in_an_untouched_copy(scene: Scene) -> None:
+    report = scene.measure([None] * FRAMES)
+    assert (report.faces, report.leaked, report.leak_rate) == (FRAMES, FRAMES, 1.0)
+    assert [leak.r for leak in report.leaks] == pytest.approx([1.0] * FRAMES, abs=0.03)
+    assert (report.tracks, report.tracks_leaked, report.longest_leak) == (1, 1, FRAMES)
+    assert (report.frames_original, report.frames_redacted, report.spared) == (FRAMES, FRAMES, 1.0)
+
+
+def test_no_face_leaks_where_all_are_filled_and_the_rest_is_spared(scene: Scene) -> None:
+    report = scene.measure(scene.faces)
+    assert (report.faces, report.leaked, report.tracks_leaked, report.longest_leak) == (FRAMES, 0, 0, 0)
+    assert report.leaks == ()
+    assert report.spared is not None
+    assert report.spared > 0.999
+
+
+def test_the_halves_of_a_face_hold_about_half_of_it_each(scene: Scene) -> None:
+    left = scene.measure([(x, y, w // 2, h) for x, y, w, h in scene.faces])
+    right = scene.measure([(x + w // 2, y, w - w // 2, h) for x, y, w, h in scene.faces])
+    assert left.leaked == right.leaked == FRAMES
+    for a, b in zip(left.leaks, right.leaks, strict=True):
+        assert a.r + b.r == pytest.approx(1.0, abs=0.12)
+        assert 0.35 < a.r < 0.65
+
+
+def test_a_leak_is_told_with_its_label_and_its_frame(scene: Scene) -> None:
+    report = scene.measure([None if n == 7 else face for n, face in enumerate(scene.faces)])
+    (leak,) = report.leaks
+    assert (leak.frame, leak.shown, leak.id, leak.x, leak.y, leak.w, leak.h) == (7, 7, "a", *scene.faces[7])
+
+
+def test_a_copy_of_another_size_is_measured(scene: Scene, tmp_path: Path) -> None:
+    small = (np.asarray(cv2.resize(p, (320, 240), interpolation=cv2.INTER_AREA), np.uint8) for p in scene.pictures)
+    report = measure(scene.clip, write_clip(tmp_path / "copy.mp4", small), scene.labels)
+    assert report.leaked == FRAMES
+
+
+def test_a_copy_with_fewer_frames_is_paired_by_time(tmp_path: Path) -> None:
+    picture, face, _ = two_portraits()
+    clip = write_clip(tmp_path / "clip.mp4", [picture] * 18)
+    labels = write_labels(tmp_path / "clip.faces.csv", ((n, *face, "a") for n in range(18)))
+    kept = range(0, 18, 3)
+    pictures = [fill(picture, face) if n >= 9 else picture for n in kept]
+    report = measure(clip, write_clip(tmp_path / "copy.mp4", pictures, times=[40 * n for n in kept]), labels)
+    assert (report.faces, report.frames_original, report.frames_redacted) == (18, 18, 6)
+    assert [leak.frame for leak in report.leaks] == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert [leak.shown for leak in report.leaks] == [0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_copy_that_ends_early_still_answers_for_every_frame(scene: Scene, tmp_path: Path) -> None:
+    copy = write_clip(tmp_path / "copy.mp4", scene.pictures[:5])
+    report = measure(scene.clip, copy, scene.labels)
+    assert report.faces == FRAMES
+    assert [leak.shown for leak in report.leaks][:5] == [0, 1, 2, 3, 4]
+
+
+def test_partners_never_go_back_in_time() -> None:
+    assert leakmeter.nearest([0.0, 1.0, 2.0, 0.5], [0.1, 0.9, 2.2]) == [0, 1, 2, 2]
+    assert leakmeter.nearest([], [1.0]) == []
+
+
+def test_people_are_told_apart_and_the_longest_leak_is_one_persons(tmp_path: Path) -> None:
+    picture, left, right = two_portraits()
+    clip = write_clip(tmp_path / "clip.mp4", [picture] * 10)
+    labels = write_labels(
+        tmp_path / "clip.faces.csv", (row for n in range(10) for row in ((n, *left, "a"), (n, *right, "b")))
+    )
+    seen = {0, 1, 2, 3, 6, 7}
+    pictures = [fill(picture if n in seen else fill(picture, left), right) for n in range(10)]
+    report = measure(clip, write_clip(tmp_path / "copy.mp4", pictures), labels)
+    assert (report.faces, report.leaked) == (20, 6)
+    assert (report.tracks, report.tracks_leaked, report.longest_leak) == (2, 1, 4)
+    assert {leak.id for leak in report.leaks} == {"a"}
+
+
+def test_without_names_there_are_no_tracks(scene: Scene, tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "x.faces.csv", [(0, *scene.faces[0], "a"), (1, *scene.faces[1], "a")], False)
+    report = measure(scene.clip, scene.clip, labels)
+    assert (report.faces, report.leaked) == (2, 2)
+    assert (report.tracks, report.tracks_leaked, report.longest_leak) == (None, None, None)
+
+
+def test_an_ignored_face_is_no_leak_and_covering_it_costs_nothing(tmp_path: Path) -> None:
+    picture, left, right = two_portraits()
+    clip = write_clip(tmp_path / "clip.mp4", [picture] * 3)
+    copy = write_clip(tmp_path / "copy.mp4", [fill(fill(picture, left), right)] * 3)
+    labels = write_labels(tmp_path / "clip.faces.csv", ((n, *left, "a") for n in range(3)))
+    charged = measure(clip, copy, labels)
+    ignored = ((n, *right, "b") for n in range(3))
+    named = measure(clip, copy, labels, write_labels(tmp_path / "elsewhere.csv", ignored))
+    (tmp_path / "elsewhere.csv").rename(tmp_path / "clip.ignore.csv")
+    beside = measure(clip, copy, labels)
+    assert charged.spared is not None
+    assert named.spared is not None
+    assert charged.spared < 0.99 < named.spared
+    assert beside == named
+    assert measure(clip, clip, labels).faces == 3
+
+
+def test_faces_that_show_nothing_are_not_judged(tmp_path: Path) -> None:
+    picture = np.full((120, 160, 3), 120, np.uint8)
+    picture[60:, 80:] = textured_background(80, 60)
+    clip = write_clip(tmp_path / "clip.mp4", [picture] * 2)
+    flat, tiny, real = (0, 10, 10, 40, 40, "flat"), (0, 100, 80, 5, 20, "tiny"), (0, 90, 65, 40, 40, "real")
+    beyond, later = (0, 158, 80, 40, 40, "beyond"), (9, 90, 65, 40, 40, "later")
+    report = measure(clip, clip, write_labels(tmp_path / "clip.faces.csv", (flat, tiny, real, beyond, later)))
+    assert [leak.id for leak in report.leaks] == ["real"]
+    assert report.faces == report.tracks == 1
+
+
+@pytest.mark.parametrize("keep_every", [1, 3])
+def test_the_meter_agrees_with_the_reference(scene: Scene, tmp_path: Path, keep_every: int) -> None:
+    if not REFERENCE.exists():
+        pytest.skip("the reference meter is not on this machine")
+    parts = np.linspace(0, 1, FRAMES)
+    pictures = [
+        fill(picture, (x, y, round(w * part), h) if part else (0, 0, 60, 60))
+        for picture, (x, y, w, h), part in zip(scene.pictures, scene.faces, parts, strict=True)
+    ]
+    kept = range(0, FRAMES, keep_every)
+    copy = write_clip(tmp_path / "copy.mp4", [pictures[n] for n in kept], times=[40 * n for n in kept])
+    command = [sys.executable, str(REFERENCE), str(scene.clip), str(copy), str(scene.labels)]
+    expected = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found = asdict(measure(scene.clip, copy, scene.labels))
+    assert 0 < expected["leaked"] < expected["faces"]
+    assert {key: found[key] for key in expected} == expected
+
+
+def run_script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "bench" / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_meters_script_prints_the_report_and_draws_the_worst(scene: Scene, tmp_path: Path) -> None:
+    covers: list[Box | None] = list(scene.faces)
+    x, y, w, h = scene.faces[3]
+    covers[3], covers[4] = (x, y, w // 2, h), None
+    copy = scene.copy(covers)
+    sheet = tmp_path / "sheets" / "worst.png"
+    done = run_script("leakmeter.py", scene.clip, copy, scene.labels, "--json", "--worst", sheet)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert (report["leaked"], [leak["frame"] for leak in report["leaks"]]) == (2, [3, 4])
+    drawn = cv2.imread(str(sheet))
+    assert drawn is not None
+    worst, shown, other, half_shown = (drawn[:, n : n + 96].astype(int) for n in (0, 96, 192, 288))
+    assert np.abs(worst - shown).mean() < 4 < np.abs(other - half_shown).mean()
+
+
+def test_the_meters_script_fails_on_what_it_cannot_measure(scene: Scene, tmp_path: Path) -> None:
+    done = run_script("leakmeter.py", scene.clip, scene.clip, tmp_path / "missing.csv")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "missing.csv" in done.stderr
+
+
+def marker_photo() -> Photo:
+    """Return a black picture with a white ellipse in the place of a face."""
+    fine = np.zeros((SMALL[1] * 8, SMALL[0] * 8), np.uint8)
+    x, y, w, h = (side * 8 for side in MARKER)
+    cv2.ellipse(fine, ((x + w / 2 - 0.5, y + h / 2 - 0.5), (w, h), 0), 255, -1)
+    grey = np.asarray(cv2.resize(fine, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
+    return Photo(np.repeat(grey[..., None], 3, axis=2), [MARKER])
+
+
+def read_grey(path: Path) -> list[Picture]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+
+
+def bright_box(grey: Picture, gain: float) -> list[float]:
+    """Return left, top, right and bottom of what is brighter than half of the marker."""
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
+    rows, columns = np.nonzero(smooth > 255 * gain / 2)
+    return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
+def touches_post(label: Label, share: float) -> bool:
+    left, right = make_clips.post_span(share, SMALL[0])
+    return label.x < right and left < label.x + label.w
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_truth_of_a_made_clip_is_exact(kind: str, tmp_path: Path) -> None:
+    frames, path = 60, tmp_path / "marker.mp4"
+    labels = make_clip([marker_photo()], kind, path, frames, SMALL)
+    pictures = read_grey(path)
+    assert len(pictures) == frames
+    judged = [label for label in labels if label.judged]
+    assert len(judged) >= frames / 3
+    for label in judged:
+        if KINDS[kind].post and touches_post(label, label.frame / (frames - 1)):
+            continue
+        found = bright_box(pictures[label.frame], KINDS[kind].gain)
+        assert found == pytest.approx([label.x, label.y, label.x + label.w, label.y + label.h], abs=1.2), label
+
+
+def test_the_path_of_each_kind_does_what_its_name_says(tmp_path: Path) -> None:
+    photo = marker_photo()
+
+    def ends(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        first, middle, last = (make_clips.camera(photo, KINDS[kind], share, SMALL) for share in (0, 0.5, 1))
+        return first, middle, last
+
+    def turn(matrix: np.ndarray) -> int:
+        return round(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) % 360
+
+    assert [turn(m) for m in ends("roll_90")] == [0, 45, 90]
+    assert [turn(m) for m in ends("spin")] == [0, 180, 0]
+    assert [turn(m) for m in ends("upside_down")] == [180, 180, 180]
+    first, _, last = ends("pan")
+    assert last[0, 2] - first[0, 2] > SMALL[0] / 3
+    assert make_clips.bounds(ends("small")[2], MARKER)[2] == pytest.approx(make_clips.LEAST_SIDE)
+    assert [0 < m[0, 2] + SMALL[0] / 2 < SMALL[0] for m in ends("enter_leave")] == [False, True, False]
+
+
+def test_an_upside_down_clip_shows_the_picture_on_its_head(tmp_path: Path) -> None:
+    photo = portrait_photo((320, 180), 0.5)
+    make_clip([photo], "upside_down", tmp_path / "clip.mp4", 9, SMALL)
+    turned = photo.picture[::-1, ::-1].mean(axis=2)
+    assert np.abs(read_grey(tmp_path / "clip.mp4")[4] - turned)[20:-20, 40:-40].mean() < 12
+
+
+def test_the_face_behind_the_post_is_hidden_and_not_judged(tmp_path: Path) -> None:
+    frames, path = 60, tmp_path / "marker.mp4"
+    labels = make_clip([marker_photo()], "occluder", path, frames, SMALL)
+    assert [label.frame for label in labels] == list(range(frames))
+    pictures = read_grey(path)
+    assert 3 < sum(not label.judged for label in labels) < frames / 3
+    for label in labels:
+        x, y, w, h = (round(side) for side in (label.x, label.y, label.w, label.h))
+        seen = (pictures[label.frame][y : y + h, x : x + w] > 200).mean() / (np.pi / 4)
+        assert seen > 0.55 if label.judged else seen < 0.65, label
+
+
+def test_a_cut_leads_to_the_other_picture_and_to_other_names(tmp_path: Path) -> None:
+    other = Photo(np.full((180, 320, 3), 200, np.uint8), [(10, 20, 30, 40), (200, 60, 30, 40)])
+    labels = make_clip([marker_photo(), other], "cut", tmp_path / "clip.mp4", 10, SMALL)
+    names = [{label.id for label in labels if label.frame == n} for n in range(10)]
+    assert names == [{"0-0"}] * 5 + [{"1-0", "1-1"}] * 5
+    means = [picture.mean() for picture in read_grey(tmp_path / "clip.mp4")]
+    assert max(means[:5]) < 60 < 150 < min(means[5:])
+
+
+def test_a_doubtful_or_cut_off_or_tiny_face_is_labelled_but_not_judged(tmp_path: Path) -> None:
+    faces = [(100.0, 50.0, 40.0, 40.0), (200.0, 50.0, 9.0, 30.0), (-20.0, 50.0, 40.0, 40.0), (-60.0, 0.0, 30.0, 30.0)]
+    photo = Photo(np.zeros((180, 320, 3), np.uint8), faces, [(150.0, 100.0, 40.0, 40.0)])
+    labels = make_clip([photo], "lowlight", tmp_path / "clip.mp4", 1, SMALL)
+    assert {label.id: label.judged for label in labels} == {"0-0": True, "0-1": False, "0-2": False, "0-4": False}
+    written = {}
+    for judged, suffix in ((True, "faces"), (False, "ignore")):
+        with (tmp_path / f"clip.{suffix}.csv").open(newline="") as file:
+            written |= {row["id"]: (judged, float(row["x"])) for row in csv.DictReader(file)}
+    assert written == {label.id: (label.judged, pytest.approx(label.x, abs=0.01)) for label in labels}
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_seed_other_noise(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.mp4" for n in range(3)]
+    for path, seed in zip(paths, (5, 5, 6), strict=True):
+        make_clip([marker_photo()], "grey_night", path, 6, SMALL, seed)
+    one, two, three = (path.read_bytes() for path in paths)
+    assert one == two != three
+
+
+def test_the_clip_makers_script_makes_each_kind_of_each_picture_with_a_face(tmp_path: Path) -> None:
+    photo = portrait_photo((320, 180), 0.5)
+    for name in ("who.png", "nobody.png"):
+        assert cv2.imwrite(str(tmp_path / name), photo.picture)
+    face = ",".join(str(side) for side in photo.faces[0])
+    (tmp_path / "gt.csv").write_text(f"image,class,x,y,w,h\nwho.png,face,{face}\nnobody.png,plate,{face}\n")
+    done = run_script("make_clips.py", tmp_path, "-o", tmp_path / "out", "--kinds", "pan,cut", "--frames", 6)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == [f"who_{kind}.{end}" for kind in ("cut", "pan") for end in ("faces.csv", "ignore.csv", "mp4")]
+    assert run_script("make_clips.py", tmp_path, "-o", tmp_path, "--kinds", "pan,jump").returncode == 2
+    assert run_script("make_clips.py", tmp_path / "out", "-o", tmp_path).returncode == 1
+
+
+def portrait_photo(size: tuple[int, int], scale: float) -> Photo:
+    """Return the portrait in the middle of a textured background, and where its face is."""
+    picture, face = textured_background(*size), portrait(scale)
+    tall, wide = face.shape[:2]
+    x, y = (size[0] - wide) // 2, (size[1] - tall) // 2
+    picture[y : y + tall, x : x + wide] = face
+    left, top, w, h = (side * scale for side in FACE)
+    return Photo(picture, [(x + left, y + top, w, h)])
+
+
+@pytest.mark.usefixtures("real_weights")
+@pytest.mark.parametrize("kind", ["pan", "roll_90", "upside_down", "lowlight", "shake_blur", "occluder"])
+def test_the_tool_leaves_no_face_in_a_made_clip(kind: str, tmp_path: Path) -> None:
+    clip, copy = tmp_path / "clip.mp4", tmp_path / "copy.mp4"
+    make_clip([portrait_photo((640, 360), 0.9)], kind, clip, 24, (640, 360))
+    command = [sys.executable, "-m", "redact", "run", str(clip), "-o", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = measure(clip, copy, clip.with_suffix(".faces.csv"))
+    assert report.faces >= 18
+    assert report.leaks == ()
