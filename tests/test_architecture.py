@@ -14,7 +14,7 @@ LAYERS = {
     0: ("errors", "geometry"),
     1: ("plan", "graphs", "records", "sightings"),
     2: ("media", "weights", "detectors", "scenes", "tracking", "following", "effects"),
-    3: ("analysis", "rendering", "verification", "custody"),
+    3: ("analysis", "rendering", "verification", "custody", "sheets"),
     4: ("pipeline", "batch"),
     5: ("cli", "__init__", "__main__"),
 }
