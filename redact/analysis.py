@@ -6,7 +6,7 @@ that was not enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import version
@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 
 from redact.detectors import Detector
 from redact.detectors.looks import Look
+from redact.doubts import find_doubts
 from redact.errors import InputError
 from redact.following import Follower
 from redact.geometry import Box
 from redact.media import Digest, FrameReader, hash_file
 from redact.plan import Detection, Plan, Settings, Source, Track
 from redact.scenes import Scene
-from redact.sightings import Sightings
+from redact.sightings import Sightings, Timeline
 from redact.tracking import link, make_tracks
 
 Progress = Callable[[int, int | None], None]
 
-CHEAP = (Look(480), Look(832))  # for every frame; near faces need the first, small ones the second
+CHEAP = ((Look(480),), (Look(832),))  # every frame takes one in turn: near faces need the first, small ones the second
 DEEP = (Look(1280), *(Look(640, turn) for turn in range(45, 360, 45)))  # besides these, for key frames
 KEY_S = Fraction(8, 25)  # from one key frame to the next
 
@@ -66,9 +67,10 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
             if frame.damaged:
                 damaged.append(frame.index)
             deep = cut or frame.time >= key
+            looks = CHEAP[frame.index % len(CHEAP)]
             if deep:
                 key = frame.time + KEY_S
-            detections += _detect(detectors, frame.picture, frame.index, (*CHEAP, *DEEP) if deep else CHEAP)
+            detections += _detect(detectors, frame.picture, frame.index, (*looks, *DEEP) if deep else looks)
             progress(len(times), reader.untrusted_frames)
         time_base = reader.time_base
     if not times:
@@ -104,13 +106,19 @@ def _detect(
 
 
 def follow(
-    clip: Path, sightings: Sightings, settings: Settings, detectors: Sequence[Detector], progress: Progress
-) -> Sightings:
-    """Return the sightings with the chains that they form, each followed through the picture.
+    clip: Path,
+    detections: Iterable[Detection],
+    timeline: Timeline,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: Progress,
+) -> tuple[tuple[Detection, ...], ...]:
+    """Return the chains that detections form, each followed through the picture.
 
     Args:
         clip: the file.
-        sightings: as `look` gave them.
+        detections: what was seen in it.
+        timeline: the frames of the excerpt.
         settings: those that `look` had.
         detectors: what looks.
         progress: called with the frames done and the number of frames.
@@ -118,15 +126,14 @@ def follow(
     Raises:
         InputError: the clip cannot be read.
     """
-    timeline = sightings.timeline
     follower = Follower(
-        link(sightings.detections, timeline), timeline, settings.threshold, lambda *look: _detect(detectors, *look)
+        link(detections, timeline), timeline, settings.threshold, lambda *look: _detect(detectors, *look)
     )
     with FrameReader(clip, settings.from_time, settings.to_time) as reader:
         for done, frame in enumerate(reader, start=1):
             follower.show(frame.picture, frame.index)
             progress(done, len(timeline.times))
-    return replace(sightings, chains=tuple(tuple(chain) for chain in follower.chains()))
+    return tuple(tuple(chain) for chain in follower.chains())
 
 
 def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
@@ -153,7 +160,17 @@ def make_plan(sightings: Sightings, settings: Settings) -> Plan:
         Track(len(tracks) + n, "region", first, (whole,) * length, reason="damaged frames")
         for n, (first, length) in enumerate(_runs(sightings.damaged), start=1)
     ]
-    return Plan(sightings.source, settings, sightings.models, (*tracks, *runs))
+    size = sightings.source.width, sightings.source.height
+    doubts = find_doubts(sightings.chains, sightings.timeline, size, settings.threshold)
+    return Plan(sightings.source, settings, sightings.models, (*tracks, *runs), doubts)
+
+
+def add_faces(plan: Plan, chains: Iterable[Sequence[Detection]], timeline: Timeline) -> Plan:
+    """Return a plan that covers, besides what it did, the faces that verification has found."""
+    made = make_tracks(chains, timeline, plan.settings.threshold)
+    used = max((track.id for track in plan.tracks), default=0)
+    added = [replace(track, id=used + track.id, origin="verification") for track in made]
+    return replace(plan, tracks=(*plan.tracks, *added))
 
 
 def _runs(frames: Sequence[int]) -> list[tuple[int, int]]:

@@ -187,12 +187,14 @@ def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> No
 def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, **given: Any) -> None:
     """Cover what PLAN says, check the copy, and release it in OUTPUT/release."""
     from redact import custody, pipeline
+    from redact.detectors import load_detectors
 
     read = pipeline.read_plan(plan)
     read = read.with_settings(settings_from(read.settings, given))
     bars = Bars()
     try:
-        outcome = pipeline.release(read, clip or Path(read.source.path), custody.open_workspace(output), bars)
+        space = custody.open_workspace(output)
+        outcome = pipeline.release(read, clip or Path(read.source.path), space, load_detectors(), bars)
     finally:
         bars.close()
     if as_json:
@@ -209,11 +211,13 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
 def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> None:
     """Check COPY against its plan and clip."""
     from redact import pipeline, verification
+    from redact.detectors import load_detectors, load_others
 
     read = pipeline.read_plan(plan)
     bars = Bars()
     try:
-        verdict = verification.verify(copy, read, clip or Path(read.source.path), bars("verify"))
+        where = clip or Path(read.source.path)
+        verdict = verification.verify(copy, read, where, [*load_detectors(), *load_others()], bars("verify")).verdict
     finally:
         bars.close()
     if as_json:

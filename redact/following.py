@@ -21,7 +21,7 @@ from redact.detectors.looks import Look
 from redact.geometry import Box
 from redact.plan import FLOW, Detection
 from redact.sightings import Timeline
-from redact.tracking import LEAD_S, MAX_RATIO, MOTION_SIGHTINGS, counts, motion_of
+from redact.tracking import LEAD_S, MOTION_SIGHTINGS, counts, motion_of
 
 Picture = NDArray[np.uint8]
 Rows = NDArray[np.float64]  # one row: x0, y0, x1, y1
@@ -39,7 +39,8 @@ MAX_ERROR = 1.0  # pixels between a point and where forward and backward flow to
 MIN_TRUST = 0.3  # share of the points that must come back for the flow to be believed
 SCALE_STEP = 0.1  # how much the size may change from one frame to the next
 WEAK_S = Fraction(2, 5)  # how long a box is carried on while the flow is not believed
-FOLLOW_S = Fraction(3)  # and how long at most
+FOLLOW_S = Fraction(3)  # and how long at most; only as long as `LEAD_S` where no sighting was sure
+SURE_SCORE = 0.5
 DECAY = 0.9  # of the motion for each step in which the flow is not believed
 LOOK_AFTER = (2, 6, 14)  # frames from a sighting at which a small look is taken
 LOOK_PART = 3.2  # side of the part that is looked at, in sizes of the face
@@ -47,6 +48,7 @@ LOOK_SIDE = 128  # pixels to which it is brought: a face is then about 40 pixels
 LOOK_TURNS = (0, 45, -45)  # degrees from the turn of the sighting before
 LOOK_SCORE = 0.2  # from which a small look counts
 NEAR = 0.6  # how far a sighting may lie from where the box was carried, in sizes, to take over
+MAX_RATIO = 1.5  # and how many times as large or small it may be
 
 
 def to_grey(picture: Picture) -> Picture:
@@ -238,9 +240,10 @@ class Follower:
         return _Walk(chain, start, self._reach(chain, frame, way), _row(start.box), motion, frame)
 
     def _reach(self, chain: _Chain, frame: int, way: int) -> int:
-        """Return the last frame to which a chain may be carried: farther, the longer it was seen."""
-        time = self._timeline.time
-        reach = min(FOLLOW_S, LEAD_S + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
+        """Return the last frame to which a chain may be carried: farther, the longer and surer it was seen."""
+        time, reach = self._timeline.time, LEAD_S
+        if any(d.score >= SURE_SCORE for d in chain.seen.values()):
+            reach = min(FOLLOW_S, LEAD_S + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
         first, last = self._timeline.scene(frame)
         n = frame
         while first <= n + way <= last and abs(time(n) - time(frame)) < reach:

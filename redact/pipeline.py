@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from redact import analysis, custody, rendering, verification
+from redact import analysis, custody, rendering, sheets, verification
 from redact.custody import Workspace
-from redact.detectors import Detector
+from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.media import hash_file
 from redact.plan import Plan, Settings, Verdict
 from redact.records import dump_plan, load_plan, to_plain
 from redact.sightings import dump_sightings, load_sightings
+from redact.verification import Findings
 
 Progress = Callable[[int, int | None], None]
 PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
+
+ROUNDS = 3  # a copy is made at most this often with what was found in the one before
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def run(
     path = custody.private_path(space, clip, sha256, ".plan.json")
     plan = _reusable_plan(path, sha256, settings) or _look_and_plan(clip, path, space, settings, detectors, progress)
     custody.write_private(path, dump_plan(plan).encode())
-    return release(plan, clip, space, progress)
+    return release(plan, clip, space, detectors, progress)
 
 
 def analyse(
@@ -69,8 +73,15 @@ def analyse(
     return plan, path
 
 
-def release(plan: Plan, clip: Path, space: Workspace, progress: PassProgress) -> Outcome:
-    """Render a plan, check the copy and release it.
+def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detector], progress: PassProgress) -> Outcome:
+    """Render a plan, check the copy and release it. Faces that are found in the copy are added, and it is made again.
+
+    Args:
+        plan: what to cover.
+        clip: the clip that it was made for.
+        space: where everything goes.
+        detectors: what looks at the copy.
+        progress: from the name of a pass to its progress.
 
     Raises:
         RedactError: one of its kinds; nothing was released then.
@@ -83,17 +94,69 @@ def release(plan: Plan, clip: Path, space: Workspace, progress: PassProgress) ->
     partial = custody.private_path(space, clip, plan.source.sha256, ".partial.mp4")
     partial.unlink(missing_ok=True)
     try:
-        rendering.render(plan, clip, partial, progress("render"))
-        custody.record(space, "render", {**details, "settings": to_plain(plan.settings)})
-        verdict = verification.verify(partial, plan, clip, progress("verify"))
-        custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
-        if not verdict.passed:
-            found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
-            raise VerificationError(f"The copy of {clip.name} did not pass: {found}.")
+        checkers = [*detectors, *load_others()]
+        plan, verdict = _render_until_clean(plan, clip, partial, space, details, checkers, progress)
         copy = custody.release(space, partial, name, plan, verdict, clip)
     finally:
         partial.unlink(missing_ok=True)
     return Outcome(clip, plan, verdict, copy)
+
+
+def _render_until_clean(
+    plan: Plan,
+    clip: Path,
+    partial: Path,
+    space: Workspace,
+    details: Mapping[str, Any],
+    detectors: Sequence[Detector],
+    progress: PassProgress,
+) -> tuple[Plan, Verdict]:
+    """Render and verify, and do it again with what was found; return the plan and the verdict that passed."""
+    for last in [False] * (ROUNDS - 1) + [True]:
+        rendering.render(plan, clip, partial, progress("render"))
+        custody.record(space, "render", {**details, "settings": to_plain(plan.settings)})
+        findings = verification.verify(partial, plan, clip, detectors, progress("verify"))
+        verdict = findings.verdict
+        custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
+        if verdict.passed:
+            return plan, verdict
+        if last or not findings.faces:
+            break
+        partial.unlink()
+        plan = _repair(plan, clip, findings, space, detectors, progress)
+    found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
+    sheet = _draw_remaining(plan, clip, partial, findings, space, progress)
+    raise VerificationError(f"The copy of {clip.name} did not pass: {found}.", sheet)
+
+
+def _repair(
+    plan: Plan, clip: Path, findings: Findings, space: Workspace, detectors: Sequence[Detector], progress: PassProgress
+) -> Plan:
+    """Return the plan with the faces that were found, each followed through the clip, and keep it."""
+    seen = [d for chain in findings.faces for d in chain]
+    chains = analysis.follow(clip, seen, findings.timeline, plan.settings, detectors, progress("follow again"))
+    repaired = analysis.add_faces(plan, chains, findings.timeline)
+    custody.write_private(
+        custody.private_path(space, clip, plan.source.sha256, ".plan.json"), dump_plan(repaired).encode()
+    )
+    added = len(repaired.tracks) - len(plan.tracks)
+    custody.record(space, "repair", {"clip": str(clip), "source_sha256": plan.source.sha256, "tracks_added": added})
+    return repaired
+
+
+def _draw_remaining(
+    plan: Plan, clip: Path, partial: Path, findings: Findings, space: Workspace, progress: PassProgress
+) -> str | None:
+    """Write a sheet of the faces that the copy still shows; return advice, or None where there are none."""
+    best = [max(chain, key=lambda d: d.score) for chain in findings.faces]
+    if not best:
+        return None
+    best.sort(key=lambda d: -d.score)
+    moments = [sheets.Moment(d.frame, d.box, f"score {d.score:.2f} by {d.detector}") for d in best]
+    path = custody.private_path(space, clip, plan.source.sha256, ".remaining.png")
+    picture = sheets.draw_copy_sheet(moments, plan, partial, progress("sheet"))
+    custody.write_private(path, sheets.encode_png(picture))
+    return f"Nothing was released. Look at what is still to be seen, {path}, and cover it in the plan."
 
 
 def read_plan(path: Path) -> Plan:
@@ -124,7 +187,10 @@ def _look_and_plan(
     sightings = load_sightings(kept.read_bytes()) if kept.exists() else None
     if sightings is None or not analysis.answers(sightings, hash_file(clip), settings, detectors):
         sightings = analysis.look(clip, settings, detectors, progress("look"))
-        sightings = analysis.follow(clip, sightings, settings, detectors, progress("follow"))
+        chains = analysis.follow(
+            clip, sightings.detections, sightings.timeline, settings, detectors, progress("follow")
+        )
+        sightings = replace(sightings, chains=chains)
         custody.write_private(kept, dump_sightings(sightings))
     plan = analysis.make_plan(sightings, settings)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}

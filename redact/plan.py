@@ -140,7 +140,7 @@ class Settings:
     from_time: Fraction | None = None
     to_time: Fraction | None = None
     audio: str = "none"
-    threshold: float = 0.25
+    threshold: float = 0.3
     crf: int = 17
     keep_names: bool = False
     allow_empty: bool = False
@@ -229,6 +229,9 @@ class Plan:
         for track in self.tracks:
             if track.first < self.source.first or track.last >= end:
                 raise ValueError(f"track {track.id} has boxes outside the excerpt")
+        for doubt in self.doubts:
+            if doubt.first < self.source.first or doubt.last >= end:
+                raise ValueError(f"a doubt about frames {doubt.first} to {doubt.last} lies outside the excerpt")
 
     def covered_frames(self) -> int:
         """Return in how many frames something in the picture is covered."""

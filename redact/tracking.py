@@ -33,8 +33,9 @@ MAX_RATIO = 2.0  # how much the size may differ
 STEADY_SIGHTINGS = 8  # this many sightings below the threshold make a track as well
 MOTION_SIGHTINGS = 5  # sightings from which the motion is taken
 MOTION_FRAMES = 10  # no motion is carried farther than this
-GAP_GROWTH = 0.015  # growth on each side for each frame without a sighting, as a share of the face
+GAP_GROWTH = 0.015  # growth on each side for each frame without a sighting or flow, as a share of the head
 MAX_GROWTH = 0.4  # and never more than this
+AGREE = 0.25  # sizes within which the ways of filling a gap agree
 SMOOTH_S = 0.06  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
 HEAD_GROWTH = 0.32  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted
@@ -148,6 +149,11 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline) -> Track
     return Track(number, "head", first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
 
 
+def _heads(detections: Sequence[Detection]) -> Rows:
+    """Return the heads of detected faces as rows."""
+    return np.array([head(row, d.angle) for row, d in zip(_rows(detections), detections, strict=True)])
+
+
 def head(row: Rows, angle: int) -> Rows:
     """Return a face's box grown to hold hair, ears and chin; the hair is where the turned picture's top is."""
     size = row[2:] - row[:2]
@@ -158,37 +164,45 @@ def head(row: Rows, angle: int) -> Rows:
 def _fill(seen: Sequence[Detection], frames: NDArray[np.int64]) -> Rows:
     """Return a row for each frame: heads as they were seen, between them a line that grows away from them."""
     at = np.array([d.frame for d in seen])
-    known = np.array([head(row, d.angle) for row, d in zip(_rows(seen), seen, strict=True)])
+    known = _heads(seen)
     rows = np.stack([np.interp(frames, at, known[:, n]) for n in range(4)], axis=1)
     return _grow(rows, _away(frames, at))
 
 
-def _away(frames: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.int64]:
+def _away(frames: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return for each frame how many frames away the nearest sighting is."""
     after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
     before = (np.searchsorted(seen, frames, side="right") - 1).clip(0, len(seen) - 1)
-    return np.asarray(np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames)))
+    return np.asarray(np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames)), np.float64)
 
 
-def _grow(rows: Rows, away: NDArray[np.int64]) -> Rows:
-    """Return rows grown on each side, the more the farther away the nearest sighting is."""
-    share = np.minimum(GAP_GROWTH * away, MAX_GROWTH)[:, None]
+def _grow(rows: Rows, doubt: NDArray[np.float64]) -> Rows:
+    """Return rows grown on each side by a share of their size for each frame of doubt."""
+    share = np.minimum(GAP_GROWTH * doubt, MAX_GROWTH)[:, None]
     return np.asarray(rows + share * np.tile(rows[:, 2:] - rows[:, :2], 2) * OUTWARD)
 
 
 def _take_carried(rows: Rows, first: int, carried: Sequence[Detection], seen: Sequence[Detection]) -> None:
-    """Put what was carried into the rows: instead of a guess beyond the sightings, beside it between them."""
+    """Put what the picture carried into the rows. The less it was to be trusted, the more it has grown.
+
+    Beyond the sightings it takes the place of the guess. Between them it does so where both ways of going and the
+    guess agree; where they do not, all of them are covered.
+    """
     if not carried:
         return
-    frames = np.array([d.frame for d in carried])
-    heads = np.array([head(row, d.angle) for row, d in zip(_rows(carried), carried, strict=True)])
-    heads = _grow(heads, _away(frames, np.array([d.frame for d in seen])))
+    away = _away(np.array([d.frame for d in carried]), np.array([d.frame for d in seen]))
+    heads = _grow(_heads(carried), away * np.array([1 - d.score for d in carried]))
+    by_frame: dict[int, list[Rows]] = defaultdict(list)
     for d, grown in zip(carried, heads, strict=True):
-        row = rows[d.frame - first]
-        if seen[0].frame < d.frame < seen[-1].frame:
-            row[:2], row[2:] = np.minimum(row[:2], grown[:2]), np.maximum(row[2:], grown[2:])
+        by_frame[d.frame].append(grown)
+    for frame, ways in by_frame.items():
+        row = rows[frame - first]
+        options = np.array([*ways, row] if seen[0].frame < frame < seen[-1].frame else ways)
+        spread = np.ptp(_centers(options), axis=0).max()
+        if spread < AGREE * _sizes(options).min():
+            row[:] = np.mean(ways, axis=0)
         else:
-            row[:] = grown
+            row[:2], row[2:] = options[:, :2].min(axis=0), options[:, 2:].max(axis=0)
 
 
 def _reach(rows: Rows, frames: NDArray[np.int64], end: int, motion: Rows, timeline: Timeline) -> None:

@@ -1,9 +1,9 @@
-"""Pass 3: decode the finished copy from disk and check it against the clip and the plan."""
+"""Pass 3: decode the finished copy from disk, check it against the clip and the plan, and look for faces again."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.detectors import Detector
 from redact.effects import Coverer
-from redact.media import Frame, FrameReader, as_encoded, list_contents, open_excerpt
-from redact.plan import Check, Plan, Verdict
+from redact.media import FrameReader, as_encoded, list_contents, open_excerpt
+from redact.plan import Check, Detection, Plan, Verdict
+from redact.second_look import SecondLook
+from redact.sightings import Timeline
 
 Progress = Callable[[int, int | None], None]
 
@@ -39,28 +42,47 @@ class _Comparison:
     outside_worst: tuple[float, int] = (0.0, -1)
 
 
-def verify(copy: Path, plan: Plan, clip: Path, progress: Progress) -> Verdict:
-    """Check a copy: decode it from disk to the end and compare every frame with what the plan makes of the clip.
+@dataclass(frozen=True)
+class Findings:
+    """What verifying a copy has shown.
+
+    Attributes:
+        verdict: the checks.
+        faces: chains of sightings of faces that are not covered.
+        timeline: the frames in which they were seen.
+    """
+
+    verdict: Verdict
+    faces: tuple[tuple[Detection, ...], ...]
+    timeline: Timeline
+
+
+def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], progress: Progress) -> Findings:
+    """Check a copy: decode it to the end, compare it with what the plan makes of the clip, and look for faces.
 
     Args:
         copy: the file to check.
         plan: what it should show.
         clip: the clip that the plan was made for.
+        detectors: what looks at the copy.
         progress: called with the frames done and the number of frames.
 
     Raises:
         InputError: the copy or the clip cannot be read at all.
         PlanError: the clip is not the plan's.
     """
+    look = SecondLook(detectors, plan.settings.threshold)
     with open_excerpt(plan, clip) as source, FrameReader(copy) as reader:
-        seen = _compare(plan, source, reader, progress)
+        seen = _compare(plan, source, reader, look, progress)
         sound_expected = plan.settings.audio == "keep" and source.has_sound
-    checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *_check_contents(copy, sound_expected))
-    return Verdict((*checks, *_not_made(sound_expected)))
+    faces = look.found()
+    checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces))
+    verdict = Verdict((*checks, *_check_contents(copy, sound_expected), *_not_made(sound_expected)))
+    return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 
 
-def _compare(plan: Plan, source: FrameReader, reader: FrameReader, progress: Progress) -> _Comparison:
-    """Compare the copy with the covered source, frame by frame."""
+def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, progress: Progress) -> _Comparison:
+    """Compare the copy with the covered source, frame by frame, and look at it."""
     coverer, seen = Coverer(plan), _Comparison()
     begin = plan.settings.from_time or Fraction(0)
     for expected, copied in itertools.zip_longest(source, reader):
@@ -71,14 +93,21 @@ def _compare(plan: Plan, source: FrameReader, reader: FrameReader, progress: Pro
         seen.damaged += copied.damaged
         if copied.time != expected.time - begin:
             seen.wrong_times.append(copied.index)
-        _measure(seen, coverer, expected, copied.picture)
+        picture, mask = coverer.cover(expected.picture, expected.index)
+        _measure(seen, picture, mask, copied.picture, expected.index)
+        look.show(copied.picture, mask, expected.index, expected.time)
         progress(seen.planned, plan.source.frames)
     return seen
 
 
-def _measure(seen: _Comparison, coverer: Coverer, source: Frame, copied: NDArray[np.uint8]) -> None:
+def _measure(
+    seen: _Comparison,
+    covered_picture: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    copied: NDArray[np.uint8],
+    frame: int,
+) -> None:
     """Note how far one frame of the copy is from what covering gives."""
-    covered_picture, mask = coverer.cover(source.picture, source.index)
     expected = as_encoded(covered_picture)
     if copied.shape != expected.shape:
         seen.wrong_size = True
@@ -93,8 +122,8 @@ def _measure(seen: _Comparison, coverer: Coverer, source: Frame, copied: NDArray
     # A block that is hardly covered (or hardly free) is judged with the other kind's pixels around it, not by a few.
     worst_covered = float((covered / np.maximum(share, 0.25)).max())
     worst_outside = float(((both - covered) / np.maximum(1 - share, 0.25)).max())
-    seen.covered_worst = max(seen.covered_worst, (worst_covered, source.index))
-    seen.outside_worst = max(seen.outside_worst, (worst_outside, source.index))
+    seen.covered_worst = max(seen.covered_worst, (worst_covered, frame))
+    seen.outside_worst = max(seen.outside_worst, (worst_outside, frame))
 
 
 def _check_frames(plan: Plan, seen: _Comparison) -> list[Check]:
@@ -151,7 +180,6 @@ def _holds(path: Path, mark: bytes) -> bool:
 def _not_made(sound: bool) -> list[Check]:
     """Return what this verification does not look at."""
     checks = [
-        Check("a second look for faces in the copy", None, "not made by this version"),
         Check("reviewed by a person", None, "no"),
     ]
     if sound:

@@ -80,6 +80,7 @@ def test_detections_are_used_again_and_the_plan_is_what_is_rendered(
         {**data["tracks"][0], "id": 99, "label": "region", "boxes": ["0,0,16,16"] * FRAMES, "first": 0}
     )
     path.write_text(json.dumps(data))
+    see(FakeDetector(clip.faces))
     assert redact("run", clip.path, "-o", out, "--effect", "solid").code == 0
     with FrameReader(out / "release" / "excerpt-0001.mp4") as copy:
         assert next(iter(copy)).picture[2:14, 2:14].max() < 8

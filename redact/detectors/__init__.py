@@ -52,3 +52,19 @@ def load_detectors(weights_folder: Path | None = None) -> list[Detector]:
     from redact.detectors.faces import CenterFace
 
     return [CenterFace(weights_folder)]
+
+
+def load_others(weights_folder: Path | None = None) -> list[Detector]:
+    """Return the other face detectors whose weights are installed: they look at finished copies as well.
+
+    Args:
+        weights_folder: where the weights are; None for the usual place.
+
+    Raises:
+        DependencyError: weights are damaged.
+    """
+    from redact import weights
+    from redact.detectors.faces import YuNet
+
+    installed = weights.is_installed(weights.cards()[YuNet.name], weights_folder)
+    return [YuNet(weights_folder)] if installed else []

@@ -20,6 +20,7 @@ onnxruntime.set_default_logger_severity(4)
 
 SCORE_FLOOR = 0.08  # what is written down; tracking decides what counts
 STRIDE = 4  # pixels of the input for each cell of CenterFace's maps
+YUNET_STRIDES = (8, 16, 32)  # likewise of YuNet's
 
 
 class CenterFace:
@@ -36,29 +37,77 @@ class CenterFace:
     labels: tuple[str, ...] = ("face",)
 
     def __init__(self, weights_folder: Path | None = None) -> None:
-        model = weights.load("centerface", weights_folder)
-        self.models: Mapping[str, str] = {"centerface": hashlib.sha256(model).hexdigest()}
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        # One session for all sizes: the idle threads of a second one would spin on the cores that the first one needs.
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session, self.models = _load(self.name, weights_folder)
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
-
-        def face(row: Rows, look: Look) -> Detection:
-            return Detection(frame, Box.outward(*row[:4]), "face", float(row[4]), self.name, look.angle)
-
-        return see(self._find, picture, looks, face)
+        return see(self._find, picture, looks, lambda row, look: _face(row, look, frame, self.name))
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the faces in what is shown, as rows of x0, y0, x1, y1, score."""
-        canvas = cv2.copyMakeBorder(shown, 0, -shown.shape[0] % 32, 0, -shown.shape[1] % 32, cv2.BORDER_CONSTANT)
-        batch = np.empty((1, 3, *canvas.shape[:2]), np.float32)
-        for channel, plane in enumerate(reversed(cv2.split(canvas))):  # ten times faster than a transposed copy
-            batch[0, channel] = plane
-        heat, extent, offset, _ = self._session.run(None, {"input.1": batch})
+        heat, extent, offset, _ = self._session.run(None, {"input.1": _batch(shown, "RGB")})
         return decode(heat[0, 0], extent[0], offset[0])
+
+
+class YuNet:
+    """YuNet-n (Wu et al., YuNet: A Tiny Millisecond-level Face Detector, 2023). It misses other faces than CenterFace.
+
+    Args:
+        weights_folder: where the weights are; None for the usual place.
+
+    Raises:
+        DependencyError: the weights are missing or damaged.
+    """
+
+    name = "yunet-n"
+    labels: tuple[str, ...] = ("face",)
+
+    def __init__(self, weights_folder: Path | None = None) -> None:
+        self._session, self.models = _load(self.name, weights_folder)
+
+    def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the faces in one picture; see `Detector.detect`."""
+        return see(self._find, picture, looks, lambda row, look: _face(row, look, frame, self.name))
+
+    def _find(self, shown: NDArray[np.uint8]) -> Rows:
+        """Return the faces in what is shown, as rows of x0, y0, x1, y1, score."""
+        batch = _batch(shown, "BGR")
+        maps = [m[0] for m in self._session.run(None, {"input": batch})]
+        found = []
+        for stride, kind, there, box in zip(YUNET_STRIDES, maps[0:3], maps[3:6], maps[6:9], strict=True):
+            score = np.sqrt(np.clip(kind[:, 0], 0, 1) * np.clip(there[:, 0], 0, 1)).astype(np.float64)
+            cell = np.nonzero(score >= SCORE_FLOOR)[0]
+            corner = np.stack(np.divmod(cell, batch.shape[3] // stride)[::-1], axis=1)
+            middle = (corner + box[cell, :2]) * stride
+            half = np.exp(box[cell, 2:].astype(np.float64)) * stride / 2
+            found.append(np.concatenate([middle - half, middle + half, score[cell, None]], axis=1))
+        boxes = np.concatenate(found)
+        return boxes[keep_best(boxes)]
+
+
+def _load(card_id: str, weights_folder: Path | None) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
+    """Return a model that is ready to run, and its sha256 by the id of its card."""
+    model = weights.load(card_id, weights_folder)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # One session for all sizes: the idle threads of a second one would spin on the cores that the first one needs.
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return session, {card_id: hashlib.sha256(model).hexdigest()}
+
+
+def _batch(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:
+    """Return a picture as a batch of one: float32, (1, 3, height, width), sides brought to multiples of 32 by black."""
+    canvas = cv2.copyMakeBorder(shown, 0, -shown.shape[0] % 32, 0, -shown.shape[1] % 32, cv2.BORDER_CONSTANT)
+    planes = cv2.split(canvas)
+    batch = np.empty((1, 3, *canvas.shape[:2]), np.float32)
+    for channel, plane in enumerate(planes if colour == "BGR" else reversed(planes)):  # ten times faster than a
+        batch[0, channel] = plane  # transposed copy
+    return batch
+
+
+def _face(row: Rows, look: Look, frame: int, detector: str) -> Detection:
+    """Return the detection of a face in a row."""
+    return Detection(frame, Box.outward(*(float(v) for v in row[:4])), "face", float(row[4]), detector, look.angle)
 
 
 def decode(heat: NDArray[np.float32], extent: NDArray[np.float32], offset: NDArray[np.float32]) -> Rows:
