@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from redact.tracking import link, make_tracks
 Progress = Callable[[int, int | None], None]
 
 CHEAP = ((Look(480),), (Look(832),))  # every frame takes one in turn: near faces need the first, small ones the second
+FAST = ((Look(480),), (Look(480),), (Look(480),), (Look(832),))  # likewise with --fast, and nothing besides
 DEEP = (Look(1280), *(Look(640, turn) for turn in range(45, 360, 45)))  # besides these, for key frames
 KEY_S = Fraction(8, 25)  # from one key frame to the next
 
@@ -48,6 +50,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     """
     sha256 = hash_file(clip)
     digest, scene = Digest(), Scene()
+    cheap = FAST if settings.fast else CHEAP
     first, key = 0, Fraction(0)
     times: list[Fraction] = []
     cuts: list[int] = []
@@ -66,8 +69,8 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
                 cuts.append(frame.index)
             if frame.damaged:
                 damaged.append(frame.index)
-            deep = cut or frame.time >= key
-            looks = CHEAP[frame.index % len(CHEAP)]
+            deep = not settings.fast and (cut or frame.time >= key)
+            looks = cheap[frame.index % len(cheap)]
             if deep:
                 key = frame.time + KEY_S
             detections += _detect(detectors, frame.picture, frame.index, (*looks, *DEEP) if deep else looks)
@@ -87,6 +90,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         source,
         settings.from_time,
         settings.to_time,
+        settings.fast,
         _models(detectors),
         _versions(),
         tuple(times),
@@ -126,9 +130,8 @@ def follow(
     Raises:
         InputError: the clip cannot be read.
     """
-    follower = Follower(
-        link(detections, timeline), timeline, settings.threshold, lambda *look: _detect(detectors, *look)
-    )
+    eyes = () if settings.fast else detectors
+    follower = Follower(link(detections, timeline), timeline, settings.threshold, partial(_detect, eyes))
     with FrameReader(clip, settings.from_time, settings.to_time) as reader:
         for done, frame in enumerate(reader, start=1):
             follower.show(frame.picture, frame.index)
@@ -138,8 +141,9 @@ def follow(
 
 def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
     """Return whether looking at a clip of this hash again, with these settings, would see the same."""
-    seen = sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.models, sightings.versions
-    return seen == (sha256, settings.from_time, settings.to_time, _models(detectors), _versions())
+    seen = sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.fast
+    asked = sha256, settings.from_time, settings.to_time, settings.fast
+    return seen == asked and (sightings.models, sightings.versions) == (_models(detectors), _versions())
 
 
 def _versions() -> str:

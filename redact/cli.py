@@ -50,6 +50,7 @@ OPTIONS = {
     "to_time": click.option("--to", "to_time", type=Time(), help="Where the excerpt ends."),
     "audio": click.option("--audio", type=click.Choice(AUDIO), help="What becomes of the sound."),
     "threshold": click.option("--threshold", type=float, help="Score from which a sighting makes a track."),
+    "fast": click.option("--fast", is_flag=True, default=None, help="Look less; more faces are missed."),
     "crf": click.option("--crf", type=int, help="Encoder quality: 0 is lossless, 17 visually so."),
     "keep_names": click.option("--keep-names", is_flag=True, default=None, help="Name copies like their clips."),
     "allow_empty": click.option(
@@ -60,7 +61,7 @@ OPTIONS = {
     ),
     "overwrite": click.option("--overwrite", is_flag=True, default=None, help="Replace existing files."),
 }
-TO_ANALYSE = ("from_time", "to_time", "threshold", "overwrite")
+TO_ANALYSE = ("from_time", "to_time", "threshold", "fast", "overwrite")
 TO_RENDER = ("effect", "audio", "crf", "keep_names", "allow_empty", "overwrite")
 
 OUTPUT = click.option(
@@ -228,6 +229,31 @@ def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> 
         raise VerificationError(f"{copy.name} did not pass.", "Do not publish this copy. Make it again from the plan.")
 
 
+@cli.command("sheet")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("-o", "output", type=click.Path(path_type=Path), help="The picture; by default beside the plan.")
+@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
+@click.option("--uncovered", is_flag=True, help="Show what is under the covers. Keep that picture to yourself.")
+def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered: bool) -> None:
+    """Draw what PLAN says is in doubt, the highest risk first, covered as in the copy."""
+    from redact import custody, pipeline, sheets
+
+    read = pipeline.read_plan(plan)
+    name = plan.name.removesuffix(".json").removesuffix(".plan") + (
+        ".doubts-uncovered.png" if uncovered else ".doubts.png"
+    )
+    bars = Bars()
+    try:
+        picture = sheets.draw_sheet(
+            sheets.moments_of(read.doubts), read, clip or Path(read.source.path), not uncovered, bars("sheet")
+        )
+    finally:
+        bars.close()
+    path = output or plan.with_name(name)
+    custody.write_private(path, sheets.encode_png(picture))
+    click.echo(path)
+
+
 @cli.command("log")
 @click.argument("output", type=click.Path(path_type=Path))
 @JSON
@@ -316,6 +342,7 @@ def _outcome_json(result: Any) -> dict[str, Any]:
         "frames": plan.source.frames,
         "frames_covered": plan.covered_frames(),
         "tracks": len(plan.tracks),
+        "doubts": len(plan.doubts),
         "checks": to_plain(result.verdict.checks),
     }
 
@@ -331,6 +358,8 @@ def _summarize(plan: Plan, verdict: Verdict, copy: Path) -> None:
     counts = ", ".join(f"{sum(t.label == label for t in plan.tracks)} {label}" for label in labels) or "nothing"
     click.echo(f"{'found':<12} {counts} ({len(plan.tracks)} tracks)")
     click.echo(f"{'covered':<12} {covered} of {frames} frames, {length * covered / frames:.1f} of {length:.1f} s")
+    worst = f", the highest risk {plan.doubts[0].risk:.2f}: see `redact sheet`" if plan.doubts else ""
+    click.echo(f"{'in doubt':<12} {len(plan.doubts)} stretches{worst}")
     _print_checks(verdict)
     click.echo(f"{'copy':<12} {copy}")
 

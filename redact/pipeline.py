@@ -202,16 +202,16 @@ def _reusable_plan(path: Path, sha256: str, settings: Settings) -> Plan | None:
     """Return the plan of an earlier run with the settings of this one, or None where there is none.
 
     Raises:
-        OutputError: there is one for another excerpt or threshold, which would be lost.
+        OutputError: there is one for another excerpt, threshold or speed, which would be lost.
         PlanError: there is one that cannot be read.
     """
     if settings.overwrite or not path.exists():
         return None
     plan = read_plan(path)
-    fields = ("from_time", "to_time", "threshold")
+    fields = ("from_time", "to_time", "threshold", "fast")
     if any(getattr(plan.settings, field) != getattr(settings, field) for field in fields):
         raise OutputError(
-            f"There is a plan for another excerpt or threshold of this clip: {path}.",
+            f"There is a plan for another excerpt, threshold or speed of this clip: {path}.",
             "Use --overwrite to replace it, or another output folder to keep both.",
         )
     return plan.with_settings(settings)

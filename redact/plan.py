@@ -130,6 +130,7 @@ class Settings:
         to_time: end of the excerpt; the frame shown at this time is not part of it. None for the clip's end.
         audio: "none", or "keep" to encode the clip's sound again.
         threshold: the score from which a sighting makes a track, 0.05 to 0.9.
+        fast: look less: no deep looks, and fewer at the copy. More faces are missed.
         crf: constant rate factor of the H.264 encoder, 0 to 28; 17 is visually lossless.
         keep_names: the copy is named like the clip instead of neutrally.
         allow_empty: a clip in which nothing was found may be released.
@@ -141,6 +142,7 @@ class Settings:
     to_time: Fraction | None = None
     audio: str = "none"
     threshold: float = 0.3
+    fast: bool = False
     crf: int = 17
     keep_names: bool = False
     allow_empty: bool = False

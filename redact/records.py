@@ -152,7 +152,7 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     },
     Settings: {
         "effect": _text, "from_time": _optional(_fraction), "to_time": _optional(_fraction), "audio": _text,
-        "threshold": _real, "crf": _count, "keep_names": _flag, "allow_empty": _flag, "overwrite": _flag,
+        "threshold": _real, "fast": _flag, "crf": _count, "keep_names": _flag, "allow_empty": _flag, "overwrite": _flag,
     },
     Doubt: {
         "first": _count, "last": _count, "frame": _count, "box": _box, "reason": _text, "risk": _real,

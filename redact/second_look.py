@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redact.detectors import Detector
 from redact.detectors.looks import Look
-from redact.plan import Check, Detection
+from redact.plan import Check, Detection, Settings
 from redact.scenes import Scene
 from redact.sightings import Timeline
 from redact.tracking import counts, link
@@ -27,18 +27,18 @@ class SecondLook:
 
     Args:
         detectors: all that are installed.
-        threshold: the score from which a face counted at the first look.
+        settings: those of the first look.
     """
 
-    def __init__(self, detectors: Sequence[Detector], threshold: float) -> None:
-        self._detectors, self._threshold = detectors, threshold
+    def __init__(self, detectors: Sequence[Detector], settings: Settings) -> None:
+        self._detectors, self._settings = detectors, settings
         self._scene, self._next = Scene(), Fraction(0)
         self._first = 0
         self._times: list[Fraction] = []
         self._cuts: list[int] = []
         self._camera: list[tuple[float, ...]] = []
         self._seen: list[Detection] = []
-        self._deep = 0
+        self._looked = self._deep = 0
 
     def show(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], frame: int, time: Fraction) -> None:
         """Take the next frame of the copy.
@@ -56,11 +56,16 @@ class SecondLook:
             self._cuts.append(frame)
         self._times.append(time)
         self._camera.append(tuple(float(v) for v in camera.flat))
-        deep = cut or len(self._times) == 1 or time >= self._next
-        if deep:
+        spread = cut or len(self._times) == 1 or time >= self._next
+        if spread:
             self._next = time + SPREAD_S
+        looks: list[Look] = []
+        if spread or not self._settings.fast:
+            looks += EVERY_FRAME
+            self._looked += 1
+        if spread and not self._settings.fast:
+            looks += SPREAD
             self._deep += 1
-        looks = (*EVERY_FRAME, *SPREAD) if deep else EVERY_FRAME
         for detector in self._detectors:
             self._seen += [d for d in detector.detect(picture, frame, looks) if _is_shown(d, mask)]
 
@@ -72,14 +77,14 @@ class SecondLook:
     def found(self) -> list[list[Detection]]:
         """Return the chains of sightings that are faces, as far as can be told, and are not covered."""
         chains = link(self._seen, self.timeline)
-        return [chain for chain in chains if counts(chain, self._threshold + MORE_SURE)]
+        return [chain for chain in chains if counts(chain, self._settings.threshold + MORE_SURE)]
 
     def checks(self, found: Sequence[Sequence[Detection]]) -> list[Check]:
         """Return what was looked at, by each detector, and how many faces are not covered."""
         checks = []
         for detector in self._detectors:
             shown = sum(any(d.detector == detector.name for d in chain) for chain in found)
-            figure = f"{len(self._times)} frames mirrored, {self._deep} of them also turned and enlarged: "
+            figure = f"{self._looked} frames mirrored, {self._deep} of them also turned and enlarged: "
             figure += f"{shown or 'no'} face{'s' * (shown != 1)} that {'is' if shown == 1 else 'are'} not covered"
             checks.append(Check(f"a second look for faces by {detector.name}", not shown, figure))
         return checks

@@ -71,6 +71,7 @@ class Sightings:
         source: the excerpt.
         from_time: where the excerpt was told to begin; None for the clip's first frame.
         to_time: where it was told to end; None for the clip's end.
+        fast: whether only the few looks of `--fast` were taken.
         models: sha256 of each model used, by id.
         versions: of redact and of the decoder.
         times: presentation time of each frame.
@@ -84,6 +85,7 @@ class Sightings:
     source: Source
     from_time: Fraction | None
     to_time: Fraction | None
+    fast: bool
     models: Mapping[str, str]
     versions: str
     times: tuple[Fraction, ...]
@@ -119,6 +121,7 @@ def load_sightings(data: bytes) -> Sightings:
             source=from_plain(head["source"], Source, "the detections, source"),
             from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
             to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
+            fast=bool(head["fast"]),
             models=dict(head["models"]),
             versions=str(head["versions"]),
             times=tuple(Fraction(t) for t in head["times"]),

@@ -71,7 +71,7 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
         InputError: the copy or the clip cannot be read at all.
         PlanError: the clip is not the plan's.
     """
-    look = SecondLook(detectors, plan.settings.threshold)
+    look = SecondLook(detectors, plan.settings)
     with open_excerpt(plan, clip) as source, FrameReader(copy) as reader:
         seen = _compare(plan, source, reader, look, progress)
         sound_expected = plan.settings.audio == "keep" and source.has_sound
