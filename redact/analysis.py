@@ -32,7 +32,11 @@ Progress = Callable[[int, int | None], None]
 
 CHEAP = ((Look(480),), (Look(832),))  # every frame takes one in turn: near faces need the first, small ones the second
 FAST = ((Look(480),), (Look(480),), (Look(480),), (Look(832),))  # likewise with --fast, and nothing besides
-DEEP = (Look(1280), *(Look(640, turn) for turn in range(45, 360, 45)))  # besides these, for key frames
+DEEP = (  # besides the cheap one, for key frames
+    Look(1280),
+    *(Look(640, turn) for turn in (90, 180, 270)),
+    *(Look(480, turn) for turn in (45, 135, 225, 315)),
+)
 KEY_S = Fraction(8, 25)  # from one key frame to the next
 
 

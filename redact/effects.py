@@ -18,10 +18,11 @@ from redact.plan import Plan
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
+Values = NDArray[np.float32]
 
 ROUND_LABELS = ("face", "head")
-MARGIN = 16  # pixels around a region from which its veil is made; more of them change nothing that can be seen
 VEIL_SCALE = 4  # the veil is made at one quarter of the picture's size: at full size it costs four times as much
+KNOWN_SHARE = 0.5  # of such a pixel that must be uncovered for it to be known
 VEIL_SIGMA = 1.0  # in pixels of that quarter: smooths the steps of the pyramid, which show as a grid without it
 MOSAIC_BLOCKS = 8  # blocks across the longer side of a mosaic
 SOLID_LEVEL = 0  # black
@@ -99,25 +100,13 @@ def cover(picture: Picture, mask: Mask, effect: str) -> Picture:
         effect: "blur" (a veil: smooth interpolation from the pixels around the region), "solid" (black) or "mosaic"
             (the veil in blocks).
     """
-    covered = picture.copy()
     if effect == "solid":
-        covered[mask > 0] = SOLID_LEVEL
-        return covered
-    # The mask is made of 2x2 blocks, so its parts can be told apart at half the size.
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask[::2, ::2]), connectivity=8)
-    for n in range(1, count):
-        x, y, w, h = (int(v) for v in stats[n, :4])
-        part = np.s_[2 * y : 2 * (y + h), 2 * x : 2 * (x + w)]
-        x0, y0 = max(0, 2 * x - MARGIN), max(0, 2 * y - MARGIN)
-        around = np.s_[y0 : 2 * (y + h) + MARGIN, x0 : 2 * (x + w) + MARGIN]
-        veil = _veil(picture[around], mask[around])
+        fill = np.full_like(picture, SOLID_LEVEL)
+    else:
+        fill = _veil(picture, mask)
         if effect == "mosaic":
-            veil = _blocks(veil, 2 * max(w, h))
-        own = (labels[y : y + h, x : x + w] == n).repeat(2, axis=0).repeat(2, axis=1)
-        target = covered[part]
-        fill = veil[2 * y - y0 :, 2 * x - x0 :][: target.shape[0], : target.shape[1]]
-        np.copyto(target, fill, where=own[: target.shape[0], : target.shape[1], None])
-    return covered
+            fill = _mosaic(fill, mask)
+    return np.asarray(cv2.copyTo(fill, mask, picture.copy()), np.uint8)
 
 
 def _veil(picture: Picture, mask: Mask) -> Picture:
@@ -127,31 +116,52 @@ def _veil(picture: Picture, mask: Mask) -> Picture:
     down into the holes (Gortler et al., The Lumigraph, SIGGRAPH 1996). A masked pixel has weight zero from the start.
     The veil is smooth, so it is made at a quarter of the size and enlarged.
     """
-    weight = (mask == 0).astype(np.float32)
-    if not weight.any():
+    height, width = mask.shape
+    pad = 0, -height % VEIL_SCALE, 0, -width % VEIL_SCALE  # a whole factor is three times faster
+    outside = cv2.copyMakeBorder(cv2.bitwise_not(mask), *pad, cv2.BORDER_CONSTANT)
+    outer = cv2.copyMakeBorder(picture, *pad, cv2.BORDER_CONSTANT)
+    size = outside.shape[1] // VEIL_SCALE, outside.shape[0] // VEIL_SCALE
+    share = np.float32(1 / 255) * cv2.resize(outside, size, interpolation=cv2.INTER_AREA)
+    known = share >= KNOWN_SHARE
+    if not known.any():
         return np.full_like(picture, MIDDLE_LEVEL)
-    value = picture.astype(np.float32) * weight[..., None]
-    values: list[NDArray[np.float32]] = []
-    weights: list[NDArray[np.bool_]] = []
-    while True:
-        step = 2 if values else VEIL_SCALE
-        size = -(-weight.shape[1] // step), -(-weight.shape[0] // step)
-        value = cv2.resize(value, size, interpolation=cv2.INTER_AREA)
-        weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-        known = weight > 0
-        value[known] /= weight[known, None]
-        weight = known.astype(np.float32)
-        values.append(value)
-        weights.append(known)
-        if known.all():
-            break
+    value = cv2.resize(cv2.bitwise_and(outer, outer, mask=outside), size, interpolation=cv2.INTER_AREA)
+    filled = _fill_holes(np.float32(1) * value / np.maximum(share, KNOWN_SHARE)[..., None], known)
+    soft = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
+    small = np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+    whole = cv2.resize(small, outside.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole[:height, :width], np.uint8)
+
+
+def _fill_holes(value: Values, known: NDArray[np.bool_]) -> Values:
+    """Return the values with those that are not known interpolated from the known ones, of which there is one."""
+    values, weights = [value * known[..., None]], [known]
+    while not weights[-1].all():
+        size = -(-weights[-1].shape[1] // 2), -(-weights[-1].shape[0] // 2)
+        share = cv2.resize(weights[-1].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        mean = cv2.resize(values[-1], size, interpolation=cv2.INTER_AREA)
+        weights.append(np.asarray(share > 0))
+        values.append(np.asarray(mean / np.where(weights[-1], share, np.float32(1))[..., None], np.float32))
     filled = values[-1]
     for value, known in zip(values[-2::-1], weights[-2::-1], strict=True):
-        filled = np.asarray(cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-        filled[known] = value[known]
-    soft = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
-    whole = cv2.resize(soft, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.clip(np.rint(whole), 0, 255).astype(np.uint8)
+        pushed = cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        filled = np.where(known[..., None], value, np.asarray(pushed, np.float32))
+    return filled
+
+
+def _mosaic(veil: Picture, mask: Mask) -> Picture:
+    """Return the veil in blocks, around each connected part of the mask as large as the part asks for."""
+    # The mask is made of 2x2 blocks, so its parts can be told apart at half the size.
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask[::2, ::2]), connectivity=8)
+    result = veil.copy()
+    for n in range(1, count):
+        x, y, w, h = (int(v) for v in stats[n, :4])
+        part = np.s_[2 * y : 2 * (y + h), 2 * x : 2 * (x + w)]
+        own = (labels[y : y + h, x : x + w] == n).repeat(2, axis=0).repeat(2, axis=1)
+        target = result[part]
+        blocks = _blocks(np.ascontiguousarray(veil[part]), 2 * max(w, h))
+        np.copyto(target, blocks, where=own[: target.shape[0], : target.shape[1], None])
+    return result
 
 
 def _blocks(veil: Picture, side: int) -> Picture:

@@ -13,12 +13,15 @@ from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Scene
 from redact.sightings import Timeline
-from redact.tracking import counts, link
+from redact.tracking import link
 
-EVERY_FRAME = (Look(640, mirrored=True),)
+EVERY_FRAME = (Look(560, mirrored=True),)  # between the sides of the cheap looks at the clip
 SPREAD = (Look(1280, mirrored=True), *(Look(480, turn, mirrored=True) for turn in range(45, 360, 45)))
 SPREAD_S = Fraction(1)  # from one deep look to the next
-MORE_SURE = 0.15  # than at the first look: what the first one left out just below its threshold is seen again here
+# What the first look left out just below its threshold is seen again here: to count, it must be surer than that.
+SURE_ONCE = 0.3  # more than at the first look, where a face was seen once or twice
+SURE_OFTEN = 0.15  # and where it was seen more often
+OFTEN = 3
 SHOWN = 0.35  # share of a face that must be uncovered for it to be seen
 
 
@@ -76,8 +79,12 @@ class SecondLook:
 
     def found(self) -> list[list[Detection]]:
         """Return the chains of sightings that are faces, as far as can be told, and are not covered."""
-        chains = link(self._seen, self.timeline)
-        return [chain for chain in chains if counts(chain, self._settings.threshold + MORE_SURE)]
+        return [chain for chain in link(self._seen, self.timeline) if self._counts(chain)]
+
+    def _counts(self, chain: Sequence[Detection]) -> bool:
+        """Return whether linked sightings are a face."""
+        more = SURE_OFTEN if len(chain) >= OFTEN else SURE_ONCE
+        return max(d.score for d in chain) >= self._settings.threshold + more
 
     def checks(self, found: Sequence[Sequence[Detection]]) -> list[Check]:
         """Return what was looked at, by each detector, and how many faces are not covered."""
