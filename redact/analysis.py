@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.detectors import Detector
-from redact.detectors.looks import Look
+from redact.detectors.looks import Look, once
 from redact.doubts import find_doubts
 from redact.errors import InputError
 from redact.following import Follower
-from redact.geometry import Box
+from redact.geometry import Box, iou
 from redact.media import Digest, FrameReader, hash_file
 from redact.plan import Detection, Plan, Settings, Source, Track
 from redact.scenes import Scene
@@ -37,7 +37,9 @@ DEEP = (  # besides the cheap one, for key frames
     *(Look(640, turn) for turn in (90, 180, 270)),
     *(Look(480, turn) for turn in (45, 135, 225, 315)),
 )
-KEY_S = Fraction(8, 25)  # from one key frame to the next
+KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
+RARE_KEY_S = 2 * KEY_S  # and where they do not
+NEW_SCORE = 0.5  # of what they find
 
 
 def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress: Progress) -> Sightings:
@@ -73,11 +75,13 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
                 cuts.append(frame.index)
             if frame.damaged:
                 damaged.append(frame.index)
-            deep = not settings.fast and (cut or frame.time >= key)
-            looks = cheap[frame.index % len(cheap)]
-            if deep:
-                key = frame.time + KEY_S
-            detections += _detect(detectors, frame.picture, frame.index, (*looks, *DEEP) if deep else looks)
+            seen = _detect(detectors, frame.picture, frame.index, cheap[frame.index % len(cheap)])
+            if not settings.fast and (cut or frame.time >= key):
+                more = once([*seen, *_detect(detectors, frame.picture, frame.index, DEEP)])
+                new = any(d.score >= NEW_SCORE and max((iou(d.box, s.box) for s in seen), default=0) == 0 for d in more)
+                key = frame.time + (KEY_S if new else RARE_KEY_S)
+                seen = more
+            detections += seen
             progress(len(times), reader.untrusted_frames)
         time_base = reader.time_base
     if not times:

@@ -15,9 +15,9 @@ from redact.scenes import Scene
 from redact.sightings import Timeline
 from redact.tracking import link
 
-EVERY_FRAME = (Look(560, mirrored=True),)  # between the sides of the cheap looks at the clip
+EVERY_FRAME = (Look(512, mirrored=True),)  # between the sides of the cheap looks at the clip
 SPREAD = (Look(1280, mirrored=True), *(Look(480, turn, mirrored=True) for turn in range(45, 360, 45)))
-SPREAD_S = Fraction(1)  # from one deep look to the next
+SPREAD_S = Fraction(2)  # from one deep look to the next
 # What the first look left out just below its threshold is seen again here: to count, it must be surer than that.
 SURE_ONCE = 0.3  # more than at the first look, where a face was seen once or twice
 SURE_OFTEN = 0.15  # and where it was seen more often

@@ -7,7 +7,7 @@ upright ones, and enlarge it, because they miss small ones (figures: `models/cen
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -80,6 +80,14 @@ def keep_best(rows: Rows) -> list[int]:
         overlap[0] = 1
         rest = rest[overlap < SAME_IOU]
     return kept
+
+
+def once(detections: Sequence[Detection]) -> list[Detection]:
+    """Return the best detection of each thing in one frame, best first."""
+    if not detections:
+        return []
+    rows = np.array([(d.box.x0, d.box.y0, d.box.x1, d.box.y1, d.score) for d in detections], np.float64)
+    return [detections[n] for n in keep_best(rows)]
 
 
 def _part(picture: Picture, look: Look) -> Box:
