@@ -1,4 +1,4 @@
-"""Cleaning the graph of an ONNX model, in the wire format of protocol buffers. Pure."""
+"""The wire format of protocol buffers, and cleaning the graph of an ONNX model in it. Pure."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def clean_graph(model: bytes) -> bytes:
     Raises:
         DependencyError: the bytes are not an ONNX model.
     """
-    if [tag for tag, _, _ in _fields(model)].count(_GRAPH) != 1:
-        raise _malformed()
+    if [tag for tag, _, _ in fields(model)].count(_GRAPH) != 1:
+        raise malformed()
     return _edit(model, (_GRAPH,), _clean)
 
 
 def _clean(graph: bytes) -> bytes:
     """Return a GraphProto without declared weights and without fixed sizes."""
-    weights = {_name(payload, _TENSOR_NAME) for tag, _, payload in _fields(graph) if tag == _INITIALIZER}
+    weights = {_name(payload, _TENSOR_NAME) for tag, _, payload in fields(graph) if tag == _INITIALIZER}
     kept = []
-    for tag, raw, payload in _fields(graph):
+    for tag, raw, payload in fields(graph):
         if tag in (_INPUT, _OUTPUT):
             name = _name(payload, _VALUE_NAME)
             if tag == _OUTPUT or name not in weights:
-                kept.append(_field(tag, _edit(payload, _SHAPE, partial(_free, name))))
+                kept.append(field(tag, _edit(payload, _SHAPE, partial(_free, name))))
         elif tag != _VALUE_INFO:
             kept.append(raw)
     return b"".join(kept)
@@ -48,17 +48,17 @@ def _clean(graph: bytes) -> bytes:
 
 def _free(name: bytes, shape: bytes) -> bytes:
     """Return a TensorShapeProto with names for all sizes but the channels'; it stays if it has not 4."""
-    dims = [raw for tag, raw, _ in _fields(shape) if tag == _DIM]
+    dims = [raw for tag, raw, _ in fields(shape) if tag == _DIM]
     if len(dims) != 4:
         return shape
     for axis, suffix in ((0, b"_batch"), (2, b"_rows"), (3, b"_columns")):
-        dims[axis] = _field(_DIM, _field(_DIM_PARAM, name + suffix))
+        dims[axis] = field(_DIM, field(_DIM_PARAM, name + suffix))
     return b"".join(dims)
 
 
 def _name(message: bytes, tag: int) -> bytes:
     """Return the last value of a field that holds a name, as protocol buffers do."""
-    return next((payload for found, _, payload in reversed([*_fields(message)]) if found == tag), b"")
+    return next((payload for found, _, payload in reversed([*fields(message)]) if found == tag), b"")
 
 
 def _edit(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes]) -> bytes:
@@ -66,44 +66,45 @@ def _edit(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes
     if not path:
         return change(message)
     return b"".join(
-        _field(tag, _edit(payload, path[1:], change)) if tag == path[0] else raw
-        for tag, raw, payload in _fields(message)
+        field(tag, _edit(payload, path[1:], change)) if tag == path[0] else raw for tag, raw, payload in fields(message)
     )
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield the fields of a protocol buffer: the tag, all bytes of the field, and the payload alone."""
     at = 0
     while at < len(message):
         start = at
-        tag, at = _varint(message, at)
-        value, at = _varint(message, at) if tag & 7 in (0, 2) else (0, at)
+        tag, at = varint(message, at)
+        value, at = varint(message, at) if tag & 7 in (0, 2) else (0, at)
         size = {0: 0, 1: 8, 2: value, 5: 4}.get(tag & 7)
         if tag < 8 or size is None or at + size > len(message):
-            raise _malformed()
+            raise malformed()
         yield tag, message[start : at + size], message[at : at + size]
         at += size
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def varint(message: bytes, at: int) -> tuple[int, int]:
     """Return the number that stands at this place, and the place behind it."""
     value = 0
     for place, byte in enumerate(message[at : at + 10]):
         value |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
             return value, at + place + 1
-    raise _malformed()
+    raise malformed()
 
 
-def _field(tag: int, payload: bytes) -> bytes:
+def field(tag: int, payload: bytes) -> bytes:
     """Return a field of wire type 2."""
-    return _varint_bytes(tag) + _varint_bytes(len(payload)) + payload
+    return varint_bytes(tag) + varint_bytes(len(payload)) + payload
 
 
-def _varint_bytes(value: int) -> bytes:
+def varint_bytes(value: int) -> bytes:
+    """Return a number as it stands in a protocol buffer."""
     low = value & 0x7F
-    return bytes([low]) if value < 0x80 else bytes([low | 0x80]) + _varint_bytes(value >> 7)
+    return bytes([low]) if value < 0x80 else bytes([low | 0x80]) + varint_bytes(value >> 7)
 
 
-def _malformed() -> DependencyError:
+def malformed() -> DependencyError:
+    """Return the error for bytes that are not an ONNX model."""
     return DependencyError("The weight file is not a readable ONNX model. It must not be used.")

@@ -134,6 +134,19 @@ def load(card_id: str, folder: Path | None = None) -> bytes:
     return _load(_card(card_id), _or_default(folder))
 
 
+def ranges(card_id: str) -> dict[str, tuple[float, float]]:
+    """Return the lowest and highest value of each tensor between a model's layers, as `bench/calibrate.py` measured.
+
+    Raises:
+        DependencyError: they are missing or damaged.
+    """
+    try:
+        table = json.loads((files("redact.models") / f"{card_id}.ranges.json").read_text("utf-8"))
+        return {str(name): (float(low), float(high)) for name, (low, high) in table["ranges"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _bad_card(f"{card_id}.ranges.json", f"cannot be used: {error}") from error
+
+
 def fetch(
     ids: Iterable[str] = (),
     into: Path | None = None,
@@ -162,7 +175,7 @@ def fetch(
         try:
             _load(card, where)
         except DependencyError:
-            _install(card, _obtain(card, from_folder), where)
+            _install(card, obtain(card, from_folder), where)
             fetched.append(card)
         if progress is not None:
             progress(done, len(chosen))
@@ -278,7 +291,7 @@ def _not_genuine(card: Card, path: Path) -> DependencyError:
     )
 
 
-def _obtain(card: Card, from_folder: Path | None) -> bytes:
+def obtain(card: Card, from_folder: Path | None) -> bytes:
     """Return the weight file as it comes from upstream, checked."""
     if from_folder is not None:
         content = _from_folder(card, from_folder)

@@ -13,7 +13,18 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: ("errors", "geometry"),
     1: ("plan", "graphs", "records", "sightings"),
-    2: ("media", "weights", "detectors", "scenes", "tracking", "following", "second_look", "doubts", "effects"),
+    2: (
+        "media",
+        "weights",
+        "quantising",
+        "detectors",
+        "scenes",
+        "tracking",
+        "following",
+        "second_look",
+        "doubts",
+        "effects",
+    ),
     3: ("analysis", "rendering", "verification", "custody", "sheets"),
     4: ("pipeline", "batch"),
     5: ("cli", "__init__", "__main__"),
@@ -21,6 +32,7 @@ LAYERS = {
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
+    ("detectors", "quantising"),
     ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("batch", "pipeline"), ("cli", "__init__"),

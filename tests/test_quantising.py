@@ -1,0 +1,103 @@
+"""A model in integers finds what it finds in floats."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redact import weights
+from redact.detectors.faces import batch_of, decode
+from redact.errors import DependencyError
+from redact.geometry import Box, iou
+from redact.graphs import field
+from redact.quantising import _layer, _number, _tensor, quantise_graph, show_tensors, tensor_names
+from tests.clips import moving_portrait
+
+NARROW = np.linspace(-1, 1, 18, dtype=np.float32).reshape(2, 1, 3, 3)
+WIDE = np.linspace(-0.5, 1.5, 2, dtype=np.float32).reshape(1, 2, 1, 1)
+
+
+def value(name: str, channels: int) -> bytes:
+    """Return a ValueInfoProto of a float picture of any size."""
+    sizes = [field(1 << 3 | 2, _number(1, size) if size else field(2 << 3 | 2, b"n")) for size in (1, channels, 0, 0)]
+    kind = _number(1, 1) + field(2 << 3 | 2, b"".join(sizes))
+    return field(1 << 3 | 2, name.encode()) + field(2 << 3 | 2, field(1 << 3 | 2, kind))
+
+
+def small_model() -> bytes:
+    """Return a model of two convolutions, a rectifier and a sum, and a last convolution that gives the output."""
+    nodes = [
+        _layer("Conv", ("in", "a", "b"), ("one",)),
+        _layer("Relu", ("one",), ("two",)),
+        _layer("Add", ("two", "two"), ("three",)),
+        _layer("Conv", ("three", "c"), ("out",)),
+    ]
+    graph = [field(1 << 3 | 2, node) for node in nodes] + [field(2 << 3 | 2, b"small")]
+    tensors = {"a": NARROW, "b": np.array([0.5, -2], np.float32), "c": WIDE}
+    graph += [field(5 << 3 | 2, _tensor(name, v)) for name, v in tensors.items()]
+    graph += [field(11 << 3 | 2, value("in", 1)), field(12 << 3 | 2, value("out", 1))]
+    opset = field(8 << 3 | 2, _number(2, 9))
+    return _number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + opset
+
+
+SMALL = small_model()
+RANGES = {"in": (0.0, 255.0), "two": (0.0, 1500.0), "three": (0.0, 3000.0)}
+
+
+def run(model: bytes, given: dict[str, Any]) -> list[Any]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return list(session.run(None, given))
+
+
+def test_the_layers_give_nearly_the_same() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (1, 1, 12, 16)).astype(np.float32)
+    assert tensor_names(SMALL) == sorted(RANGES)
+    (before,), (after,) = (run(model, {"in": picture}) for model in (SMALL, quantise_graph(SMALL, RANGES)))
+    assert np.abs(before).max() > 500
+    assert np.abs(before - after).max() < 0.03 * np.abs(before).max()
+
+
+def test_ranges_can_be_measured() -> None:
+    shown = show_tensors(SMALL, ["two", "three"])
+    out, two, three = run(shown, {"in": np.full((1, 1, 5, 5), 9, np.float32)})
+    assert (three == 2 * two).all()
+    assert out.shape == (1, 1, 3, 3)
+
+
+def test_a_tensor_without_a_range_is_an_error_that_names_it() -> None:
+    with pytest.raises(DependencyError, match="'two'"):
+        quantise_graph(SMALL, {name: r for name, r in RANGES.items() if name != "two"})
+
+
+@settings(max_examples=200)
+@given(st.integers(0, len(SMALL) - 1), st.integers(0, 255), st.integers(0, len(SMALL)))
+def test_no_damage_to_a_model_crashes_it(at: int, byte: int, length: int) -> None:
+    damaged = bytearray(SMALL)
+    damaged[at] = byte
+    for model in (bytes(damaged), SMALL[:length]):
+        with contextlib.suppress(DependencyError):
+            quantise_graph(model, RANGES)
+
+
+@pytest.mark.usefixtures("real_weights")
+def test_the_face_is_found_as_in_floats() -> None:
+    floats = weights.load("centerface")
+    integers = quantise_graph(floats, weights.ranges("centerface"))
+    assert len(integers) < len(floats) / 3
+    for picture, face in moving_portrait(3, 640, 480, 0.6):
+        assert face is not None
+        x, y, w, h = face
+        best = []
+        for model in (floats, integers):
+            heat, extent, offset, _ = run(model, {"input.1": batch_of(picture, "RGB")})
+            best.append(decode(heat[0, 0], extent[0], offset[0])[0])
+        a, b = (Box.outward(*(float(v) for v in row[:4])) for row in best)
+        assert iou(a, b) > 0.85
+        assert iou(b, Box(x, y, x + w, y + h)) > 0.4
+        assert abs(best[0][4] - best[1][4]) < 0.1
