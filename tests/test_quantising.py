@@ -16,7 +16,7 @@ from redact.detectors.faces import batch_of, decode
 from redact.errors import DependencyError
 from redact.geometry import Box, iou
 from redact.graphs import field
-from redact.quantising import _layer, _number, _tensor, quantise_graph, show_tensors, tensor_names
+from redact.quantising import _layer, _number, _tensor, layer_outputs, quantise_graph, show_tensors, tensor_names
 from tests.clips import moving_portrait
 
 NARROW = np.linspace(-1, 1, 18, dtype=np.float32).reshape(2, 1, 3, 3)
@@ -70,6 +70,15 @@ def test_ranges_can_be_measured() -> None:
     assert out.shape == (1, 1, 3, 3)
 
 
+def test_layers_that_are_to_stay_in_floats_do() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (1, 1, 12, 16)).astype(np.float32)
+    assert layer_outputs(SMALL) == ["one"]
+    assert tensor_names(SMALL, ["one"]) == ["three", "two"]  # not "in"
+    kept = quantise_graph(SMALL, {name: RANGES[name] for name in ("two", "three")}, ["one"])
+    (before,), (after,) = (run(show_tensors(m, ["one"]), {"in": picture})[1:] for m in (SMALL, kept))
+    assert (before == after).all()
+
+
 def test_a_tensor_without_a_range_is_an_error_that_names_it() -> None:
     with pytest.raises(DependencyError, match="'two'"):
         quantise_graph(SMALL, {name: r for name, r in RANGES.items() if name != "two"})
@@ -88,7 +97,7 @@ def test_no_damage_to_a_model_crashes_it(at: int, byte: int, length: int) -> Non
 @pytest.mark.usefixtures("real_weights")
 def test_the_face_is_found_as_in_floats() -> None:
     floats = weights.load("centerface")
-    integers = quantise_graph(floats, weights.ranges("centerface"))
+    integers = quantise_graph(floats, *weights.ranges("centerface"))
     assert len(integers) < len(floats) / 3
     for picture, face in moving_portrait(3, 640, 480, 0.6):
         assert face is not None

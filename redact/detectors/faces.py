@@ -40,7 +40,7 @@ class CenterFace:
     def __init__(self, weights_folder: Path | None = None) -> None:
         model = weights.load(self.name, weights_folder)
         # In integers it takes half the time; what it finds stays the same (docs/models.md).
-        self._session, self.models = _open(self.name, quantise_graph(model, weights.ranges(self.name)))
+        self._session, self.models = _open(self.name, quantise_graph(model, *weights.ranges(self.name)))
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
