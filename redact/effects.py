@@ -43,16 +43,22 @@ class Coverer:
     def __init__(self, plan: Plan) -> None:
         self._effect = plan.settings.effect
         self._regions: dict[int, list[Region]] = {}
+        self._shown: dict[int, list[Region]] = {}
         for track in plan.tracks:
-            if track.action == "cover":
-                for frame, box in enumerate(track.boxes, start=track.first):
-                    self._regions.setdefault(frame, []).append(Region(box, track.label))
+            regions = self._regions if track.action == "cover" else self._shown
+            for frame, box in enumerate(track.boxes, start=track.first):
+                regions.setdefault(frame, []).append(Region(box, track.label))
 
     def cover(self, picture: Picture, frame: int) -> tuple[Picture, Mask]:
         """Return the covered picture of a frame, and the mask of what is covered in it."""
         height, width = picture.shape[:2]
         mask = draw_mask(self._regions.get(frame, ()), width, height)
         return cover(picture, mask, self._effect), mask
+
+    def decided(self, mask: Mask, frame: int) -> Mask:
+        """Return the mask of what is covered in a frame, and of who is shown because a person decided it."""
+        shown = self._shown.get(frame)
+        return mask | draw_mask(shown, mask.shape[1], mask.shape[0]) if shown else mask
 
 
 def draw_mask(regions: Sequence[Region], width: int, height: int) -> Mask:

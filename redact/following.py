@@ -61,7 +61,8 @@ def _at_most(picture: Picture, side: int) -> Picture:
     factor = side / max(picture.shape[:2])
     if factor >= 1:
         return picture
-    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def carry(before: Picture, after: Picture, row: Rows, motion: Rows) -> tuple[Rows, float]:
@@ -212,8 +213,8 @@ class Follower:
     def _meet(self, walk: _Walk, frame: int) -> None:
         """Let a chain that begins where this one was carried go on with it."""
         for other in self._by_frame[frame]:
-            begins = other is not walk.chain and min(other.seen) == frame
-            if begins and frame not in walk.chain.seen and _is_near(walk.row, _row(other.seen[frame].box)):
+            begins = min(other.seen) == frame and not other.seen.keys() & walk.chain.seen.keys()
+            if begins and _is_near(walk.row, _row(other.seen[frame].box)):
                 walk.chain.seen |= other.seen
                 for n in other.seen:
                     self._by_frame[n] = [walk.chain if c is other else c for c in self._by_frame[n]]
@@ -227,7 +228,7 @@ class Follower:
         walk = self._begin(chain, frame, -1)
         later = self._kept[-1]
         for earlier in list(self._kept)[-2::-1]:
-            if earlier.frame in chain.seen or not self._step(walk, later, earlier):
+            if not self._step(walk, later, earlier):
                 return
             later = earlier
 

@@ -112,6 +112,7 @@ def _render_until_clean(
     progress: PassProgress,
 ) -> tuple[Plan, Verdict]:
     """Render and verify, and do it again with what was found; return the plan and the verdict that passed."""
+    remaining = custody.private_path(space, clip, plan.source.sha256, ".remaining.png")
     for last in [False] * (ROUNDS - 1) + [True]:
         rendering.render(plan, clip, partial, progress("render"))
         custody.record(space, "render", {**details, "settings": to_plain(plan.settings)})
@@ -119,13 +120,14 @@ def _render_until_clean(
         verdict = findings.verdict
         custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
         if verdict.passed:
+            remaining.unlink(missing_ok=True)
             return plan, verdict
         if last or not findings.faces:
             break
         partial.unlink()
         plan = _repair(plan, clip, findings, space, detectors, progress)
     found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
-    sheet = _draw_remaining(plan, clip, partial, findings, space, progress)
+    sheet = _draw_remaining(plan, partial, findings, remaining, progress)
     raise VerificationError(f"The copy of {clip.name} did not pass: {found}.", sheet)
 
 
@@ -144,16 +146,13 @@ def _repair(
     return repaired
 
 
-def _draw_remaining(
-    plan: Plan, clip: Path, partial: Path, findings: Findings, space: Workspace, progress: PassProgress
-) -> str | None:
+def _draw_remaining(plan: Plan, partial: Path, findings: Findings, path: Path, progress: PassProgress) -> str | None:
     """Write a sheet of the faces that the copy still shows; return advice, or None where there are none."""
     best = [max(chain, key=lambda d: d.score) for chain in findings.faces]
     if not best:
         return None
     best.sort(key=lambda d: -d.score)
     moments = [sheets.Moment(d.frame, d.box, f"score {d.score:.2f} by {d.detector}") for d in best]
-    path = custody.private_path(space, clip, plan.source.sha256, ".remaining.png")
     picture = sheets.draw_copy_sheet(moments, plan, partial, progress("sheet"))
     custody.write_private(path, sheets.encode_png(picture))
     return f"Nothing was released. Look at what is still to be seen, {path}, and cover it in the plan."

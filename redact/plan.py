@@ -141,7 +141,7 @@ class Settings:
     from_time: Fraction | None = None
     to_time: Fraction | None = None
     audio: str = "none"
-    threshold: float = 0.3
+    threshold: float = 0.33
     fast: bool = False
     crf: int = 17
     keep_names: bool = False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 THUMBNAIL = 64, 36  # width and height at which frames are compared to find cuts
 CUT_LEVELS = 25.0  # mean difference of two thumbnails, of 255, from which there may be a cut
 CUT_FACTOR = 4.0  # and how many times the difference of the frames before it must be
+AFTER_CUT = 0.5  # of a cut's difference counts as usual after it: a camera too fast to measure is no cut at every frame
 
 CAMERA_SIDE = 320  # longer side in pixels of the pictures in which the camera's motion is measured
 CAMERA_GRID = 12, 8  # points across and down
@@ -36,7 +37,8 @@ class Scene:
         changes nothing where no motion of the whole can be told.
         """
         factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
-        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         before, self._grey = self._grey, np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         if before is None:
             return np.eye(2, 3), False
@@ -44,7 +46,7 @@ class Scene:
         thumbnails = [cv2.resize(p, THUMBNAIL, interpolation=cv2.INTER_AREA) for p in (before, self._grey)]
         change = float(cv2.absdiff(*thumbnails).mean())
         cut = moved is None and change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
-        self._usual = 0.0 if cut else max(change, 0.8 * self._usual)
+        self._usual = max(AFTER_CUT * change if cut else change, 0.8 * self._usual)
         if moved is None:
             return np.eye(2, 3), cut
         moved[:, 2] /= factor

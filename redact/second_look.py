@@ -48,7 +48,7 @@ class SecondLook:
 
         Args:
             picture: BGR, uint8, (height, width, 3).
-            mask: 255 where the picture is covered, uint8, (height, width).
+            mask: 255 where the picture is covered, or shown by decision of a person, uint8, (height, width).
             frame: its index in the clip.
             time: its presentation time in the clip, in seconds.
         """

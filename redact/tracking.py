@@ -144,7 +144,8 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline) -> Track
     rows = _fill(seen, frames)
     _reach(rows, frames, seen[0].frame, motion_of(seen[:MOTION_SIGHTINGS], timeline), timeline)
     _reach(rows[::-1], frames[::-1], seen[-1].frame, motion_of(seen[-MOTION_SIGHTINGS:], timeline), timeline)
-    _take_carried(rows, first, [d for d in chain if d.detector == FLOW], seen)
+    known = {d.frame for d in seen}
+    _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen)
     boxes = smooth(rows, SMOOTH_S * timeline.rate())
     return Track(number, "head", first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
 

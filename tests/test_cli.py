@@ -6,19 +6,24 @@ import contextlib
 import json
 import os
 import pty
+import stat
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from redact import custody, weights
+from redact.detectors.looks import Look
+from redact.plan import Detection
+from redact.records import load_plan
 from tests.clips import write_sample
-from tests.conftest import MadeClip, Result
+from tests.conftest import FRAMES, MadeClip, Result
 from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
 
 Redact = Callable[..., Result]
@@ -254,3 +259,122 @@ def test_on_a_terminal_there_are_bars_and_a_table_and_no_noise(clip: MadeClip, t
     ):
         assert word in text
     assert "arning" not in text
+
+
+@pytest.fixture
+def doubtful(redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]) -> Path:
+    """The plan of a clip in which the face was seen once: where it begins and ends is in doubt."""
+    see(FakeDetector([face if n == 12 else None for n, face in enumerate(clip.faces)]))
+    assert redact("analyse", clip.path, "-o", tmp_path / "a").code == 0
+    plan = tmp_path / "a" / "private" / f"{clip.path.stem}.plan.json"
+    assert len(load_plan(plan.read_text()).doubts) == 2
+    return plan
+
+
+def test_a_sheet_of_what_is_in_doubt_lies_beside_the_plan_for_nobody_else(redact: Redact, doubtful: Path) -> None:
+    before = doubtful.read_bytes()
+    sheet = doubtful.with_name(doubtful.name.replace(".plan.json", ".doubts.png"))
+    result = redact("sheet", doubtful)
+    assert (result.code, result.out, result.err) == (0, f"{sheet}\n", "")
+    picture = cv2.imread(str(sheet))
+    assert picture is not None
+    assert picture.shape[1] > 2 * 240
+    assert stat.S_IMODE(sheet.stat().st_mode) == 0o600
+    assert doubtful.read_bytes() == before
+    assert redact("sheet", doubtful).code == 0
+
+
+def test_an_uncovered_sheet_has_another_name_and_shows_more(redact: Redact, doubtful: Path) -> None:
+    covered = redact("sheet", doubtful)
+    uncovered = redact("sheet", doubtful, "--uncovered")
+    assert (covered.code, uncovered.code) == (0, 0)
+    paths = [Path(result.out.strip()) for result in (covered, uncovered)]
+    assert paths[1].parent == paths[0].parent == doubtful.parent
+    assert "uncovered" in paths[1].name
+    assert "uncovered" not in paths[0].name
+    assert stat.S_IMODE(paths[1].stat().st_mode) == 0o600
+    hidden, seen = (cv2.imread(str(path)).astype(int) for path in paths)
+    middle = np.s_[88:168, 98:158]
+    assert np.abs(np.diff(hidden[middle], axis=0)).mean() < 0.35 * np.abs(np.diff(seen[middle], axis=0)).mean()
+
+
+def test_a_sheet_goes_where_it_is_told_and_the_clip_may_have_moved(
+    redact: Redact, doubtful: Path, clip: MadeClip, tmp_path: Path
+) -> None:
+    moved, sheet = tmp_path / "moved.mp4", tmp_path / "sheet.png"
+    clip.path.rename(moved)
+    assert redact("sheet", doubtful, "-o", sheet).code == 3
+    assert not sheet.exists()
+    result = redact("sheet", doubtful, "-o", sheet, "--clip", moved)
+    assert (result.code, result.out) == (0, f"{sheet}\n")
+    assert stat.S_IMODE(sheet.stat().st_mode) == 0o600
+    moved.rename(clip.path)
+
+
+@pytest.mark.parametrize(("fault", "code"), [("missing", 3), ("garbled", 4), ("another clip", 4), ("no folder", 6)])
+def test_a_sheet_that_cannot_be_drawn_says_why(
+    fault: str, code: int, redact: Redact, doubtful: Path, tmp_path: Path
+) -> None:
+    arguments: list[object] = []
+    if fault == "missing":
+        doubtful.unlink()
+    elif fault == "garbled":
+        doubtful.write_text(doubtful.read_text()[:-40])
+    elif fault == "another clip":
+        arguments = ["--clip", write_sample(tmp_path / "sample.avi")]
+    else:
+        arguments = ["-o", tmp_path / "none" / "sheet.png"]
+    refused(redact("sheet", doubtful, *arguments), code, tmp_path / "a")
+    assert not list(tmp_path.rglob("*.png"))
+
+
+class NotingDetector(FakeDetector):
+    """Sees what it is told, and notes the looks that are taken."""
+
+    def __init__(self, faces: Sequence[tuple[int, int, int, int] | None]) -> None:
+        super().__init__(faces)
+        self.looks: list[Look] = []
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what it was told to see."""
+        self.looks += looks
+        return super().detect(picture, frame, looks)
+
+
+def test_fast_looks_less_and_stands_in_the_plan(
+    redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]
+) -> None:
+    looks = {}
+    for option in ((), ("--fast",)):
+        detector = NotingDetector(clip.faces[:12])
+        see(detector)
+        out = tmp_path / f"out{len(option)}"
+        assert redact("run", clip.path, "-o", out, *option).code == 0
+        assert (out / "release" / "excerpt-0001.mp4").exists()
+        plan = out / "private" / f"{clip.path.stem}.plan.json"
+        assert load_plan(plan.read_text()).settings.fast == bool(option)
+        assert json.loads(plan.read_text())["settings"]["fast"] == bool(option)
+        looks[bool(option)] = detector.looks
+    assert any(look.angle and not look.within for look in looks[False])
+    assert any(look.within for look in looks[False])
+    assert not any(look.angle or look.within for look in looks[True])
+    assert FRAMES <= len(looks[True]) < 0.6 * len(looks[False])
+
+
+@pytest.mark.parametrize(("first", "second"), [(["--fast"], []), ([], ["--fast"])])
+def test_a_plan_of_another_speed_is_not_used_again(
+    first: list[str], second: list[str], redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]
+) -> None:
+    detector, out = NotingDetector(clip.faces), tmp_path / "out"
+    see(detector)
+    assert redact("analyse", clip.path, "-o", out, *first).code == 0
+    result = redact("run", clip.path, "-o", out, *second)
+    refused(result, 6, out)
+    assert "speed" in result.err
+    assert "--overwrite" in result.err
+    looked = len(detector.looks)
+    assert redact("analyse", clip.path, "-o", out, *first, "--overwrite").code == 0
+    assert len(detector.looks) == looked
+    assert redact("analyse", clip.path, "-o", out, *second, "--overwrite").code == 0
+    assert len(detector.looks) > looked
+    assert redact("run", clip.path, "-o", out, *second).code == 0

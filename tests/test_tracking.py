@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,19 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redact.geometry import Box
-from redact.plan import Detection, Track
+from redact.plan import FLOW, Detection, Track
 from redact.sightings import Timeline
-from redact.tracking import KEEP_SCORE, counts, link, make_tracks, smooth
+from redact.tracking import KEEP_SCORE, TURNED, counts, head, link, make_tracks, smooth
 
 RATE = 25
 
 
-def timeline(frames: int, cuts: tuple[int, ...] = ()) -> Timeline:
-    return Timeline(0, tuple(Fraction(n, RATE) for n in range(frames)), cuts)
+def timeline(frames: int, cuts: tuple[int, ...] = (), camera: tuple[tuple[float, ...], ...] = ()) -> Timeline:
+    return Timeline(0, tuple(Fraction(n, RATE) for n in range(frames)), cuts, camera)
+
+
+def pan(frames: int, x: float, y: float = 0) -> tuple[tuple[float, ...], ...]:
+    """Return the motion of a camera that makes everything move by x, y from frame to frame."""
+    return ((1.0, 0.0, x, 0.0, 1.0, y),) * frames
 
 
 def face(frame: int, x: int = 100, y: int = 100, size: int = 40, score: float = 0.8) -> Detection:
     return Detection(frame, Box(x, y, x + size, y + size), "face", score, "test")
+
+
+def carried(frame: int, x: int = 100, y: int = 100, size: int = 40, trust: float = 0.9) -> Detection:
+    return Detection(frame, Box(x, y, x + size, y + size), "face", trust, FLOW)
 
 
 def tracks_of(seen: list[Detection], line: Timeline, threshold: float) -> tuple[Track, ...]:
@@ -128,3 +138,157 @@ def test_every_frame_is_in_the_scene_that_it_says(cuts: tuple[int, ...]) -> None
         first, last = line.scene(n)
         assert first <= n <= last
         assert not any(first < cut <= last for cut in cuts)
+
+
+def test_faces_that_move_with_the_camera_are_one_track() -> None:
+    """1.5 times their size from frame to frame: without the camera's motion they would be many."""
+    seen = [face(n, x=60 * n, y=200 - 7 * n) for n in range(5, 15)]
+    assert len(link(seen, timeline(20))) == len(seen)
+    line = timeline(20, camera=pan(20, 60, -7))
+    assert [len(chain) for chain in link(seen, line)] == [len(seen)]
+    (track,) = tracks_of(seen, line, 0.3)
+    assert all(covers((track,), d) for d in seen)
+
+
+def test_a_face_out_of_sight_is_expected_where_the_camera_brings_it() -> None:
+    turning = ((0.98, -0.17, 40.0, 0.17, 0.98, -20.0),) * 40
+    line = timeline(40, camera=turning)
+    places = {n: line.moved(300, 200, 10, n) for n in range(40)}
+    seen = [face(n, x=round(places[n][0]) - 20, y=round(places[n][1]) - 20) for n in (10, 11, 16, 17)]
+    assert [len(chain) for chain in link(seen, line)] == [4]
+    assert len(link(seen, timeline(40))) > 1
+
+
+def test_a_track_reaches_beyond_what_was_seen_with_the_camera() -> None:
+    line = timeline(40, camera=pan(40, 9, 4))
+    (track,) = tracks_of([face(20)], line, 0.3)
+    for n in range(track.first, track.last + 1):
+        assert covers((track,), face(n, x=100 + 9 * (n - 20), y=100 + 4 * (n - 20)))
+
+
+def test_a_turned_sighting_must_be_surer_than_an_upright_one() -> None:
+    for angle, least in ((0, 0.3), (45, 0.3 + TURNED), (270, 0.3 + TURNED)):
+        chain = [replace(face(9, score=least + 0.001), angle=angle)]
+        assert counts(chain, 0.3)
+        assert not counts([replace(chain[0], score=least - 0.001)], 0.3)
+
+
+def test_what_was_only_carried_makes_no_track() -> None:
+    assert not counts([carried(n, trust=1.0) for n in range(30)], 0.3)
+    assert not counts([face(9, score=0.2), *(carried(n, trust=1.0) for n in range(10, 30))], 0.3)
+
+
+@pytest.mark.parametrize(("angle", "side"), [(0, "y0"), (90, "x1"), (180, "y1"), (270, "x0")])
+def test_a_head_reaches_farther_where_its_hair_is(angle: int, side: str) -> None:
+    """Turning the picture counter-clockwise by 90 degrees brings what is at its right to its top."""
+    whole = head(np.array([100.0, 100, 140, 140]), angle)
+    reach = dict(zip(("x0", "y0", "x1", "y1"), np.abs(whole - (100, 100, 140, 140)), strict=True))
+    assert reach.pop(side) > max(reach.values())
+    assert min(reach.values()) > 0
+
+
+def test_a_gap_follows_what_was_carried_where_the_motion_is_no_line() -> None:
+    """Between two sightings at the same place the face went far down and came back."""
+
+    def y(n: int) -> int:
+        return 100 + round(60 * np.sin(np.pi * (n - 10) / 20))
+
+    between = [carried(n, y=y(n)) for n in range(11, 30) for _ in range(2)]
+    (track,) = make_tracks([[face(10), *between, face(30)]], timeline(41), 0.3)
+    assert all(covers((track,), face(n, y=y(n))) for n in range(10, 31))
+
+
+def test_where_the_two_ways_of_filling_a_gap_disagree_both_are_covered() -> None:
+    ways = [carried(n, x=x) for n in range(11, 30) for x in (40, 160)]
+    (track,) = make_tracks([[face(10), *ways, face(30)]], timeline(41), 0.3)
+    assert all(covers((track,), d) for d in ways)
+    assert covers((track,), face(20))
+
+
+def test_a_track_reaches_as_far_as_the_picture_carried_it() -> None:
+    there = [carried(n, x=100 + 5 * (n - 30)) for n in range(31, 60)]
+    back = [carried(n, x=100 + 5 * (n - 20)) for n in range(3, 20)]
+    chain = [*back, *(face(n, x=100 + 5 * (n - 20)) for n in range(20, 31)), *there]
+    (track,) = make_tracks([chain], timeline(90), 0.3)
+    assert (track.first, track.last) == (3, 59)
+    assert all(covers((track,), d) for d in back + there)
+
+
+def test_what_was_carried_with_less_trust_is_covered_wider() -> None:
+    def last(trust: float) -> Box:
+        chain = [face(10), *(carried(n, trust=trust) for n in range(11, 30))]
+        return make_tracks([chain], timeline(60), 0.3)[0].boxes[-1]
+
+    assert last(0.4).area > 1.3 * last(1.0).area
+    assert last(0.4).contains(last(1.0))
+
+
+def test_boxes_glide_also_where_they_were_carried() -> None:
+    noise = np.random.default_rng(1).integers(-3, 4, 60)
+    chain = [(face if n % 10 == 0 else carried)(n, x=100 + int(noise[n])) for n in range(60)]
+    (track,) = make_tracks([chain], timeline(60), 0.3)
+    middles = np.array([box.center[0] for box in track.boxes])
+    assert np.abs(np.diff(middles)).mean() < np.abs(np.diff(noise)).mean() / 2
+
+
+def test_a_sighting_counts_more_than_what_was_carried_to_its_frame() -> None:
+    """Where a small look finds a face, the box that was carried there is in the chain as well."""
+    line = Timeline(0, tuple(Fraction(n, 5) for n in range(40)), ())
+    seen = [face(16), face(20, x=120)]
+    chain = [seen[0], *(carried(n) for n in range(17, 20)), seen[1], carried(20)]
+    tracks = make_tracks([chain], line, 0.3)
+    assert all(covers(tracks, d) for d in seen)
+
+
+cameras = st.one_of(
+    st.just(()),
+    st.lists(
+        st.tuples(st.floats(-0.3, 0.3), st.floats(0.9, 1.1), st.floats(-60, 60), st.floats(-60, 60)).map(
+            lambda m: (m[1] * np.cos(m[0]), -m[1] * np.sin(m[0]), m[2], m[1] * np.sin(m[0]), m[1] * np.cos(m[0]), m[3])
+        ),
+        min_size=40,
+        max_size=40,
+    ).map(tuple),
+)
+boxes = st.builds(
+    lambda x, y, w, h: Box(x, y, x + w, y + h),
+    st.integers(-20, 300), st.integers(-20, 200), st.integers(1, 80), st.integers(1, 80),
+)  # fmt: skip
+
+
+@st.composite
+def followed(draw: st.DrawFn) -> list[Detection]:
+    """Return one chain as following leaves it: sightings, and boxes that were carried beside, between and beyond."""
+    seen = draw(st.dictionaries(st.integers(0, 39), boxes, min_size=1, max_size=8))
+    angles, scores = st.integers(0, 359), st.floats(0.3, 1)
+    chain = [Detection(n, box, "face", draw(scores), "test", draw(angles)) for n, box in seen.items()]
+    for n in draw(st.lists(st.integers(0, 39), max_size=20)):
+        chain.append(Detection(n, draw(boxes), "face", draw(st.floats(0, 1)), FLOW, draw(angles)))
+    return sorted(chain, key=lambda d: (d.frame, d.detector == FLOW))
+
+
+@settings(deadline=None, max_examples=200)
+@given(followed(), cameras)
+def test_every_sighting_lies_inside_its_tracks_box_also_where_boxes_were_carried(
+    chain: list[Detection], camera: tuple[tuple[float, ...], ...]
+) -> None:
+    (track,) = make_tracks([chain], timeline(40, camera=camera), 0.2)
+    for detection in chain:
+        assert track.first <= detection.frame <= track.last
+        if detection.detector != FLOW:
+            assert covers((track,), detection), detection
+
+
+@settings(deadline=None, max_examples=150)
+@given(sightings(), st.sets(st.integers(1, 39), max_size=3), cameras, st.data())
+def test_every_detection_that_counts_is_covered_however_it_was_turned_and_the_camera_moved(
+    seen: list[Detection], cuts: set[int], camera: tuple[tuple[float, ...], ...], data: st.DataObject
+) -> None:
+    turned = [replace(d, angle=data.draw(st.integers(0, 359))) for d in seen]
+    line = timeline(40, tuple(sorted(cuts)), camera)
+    tracks = tracks_of(turned, line, 0.3)
+    chains = [chain for chain in link(turned, line) if counts(chain, 0.3)]
+    assert len(chains) == len(tracks)
+    for chain in chains:
+        assert any(all(covers((track,), d) for d in chain) for track in tracks)
+        assert len({d.frame for d in chain}) == len(chain)

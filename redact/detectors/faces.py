@@ -109,7 +109,8 @@ def batch_of(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:
 
 def _face(row: Rows, look: Look, frame: int, detector: str) -> Detection:
     """Return the detection of a face in a row."""
-    return Detection(frame, Box.outward(*(float(v) for v in row[:4])), "face", float(row[4]), detector, look.angle)
+    angle = -look.angle % 360 if look.mirrored else look.angle
+    return Detection(frame, Box.outward(*(float(v) for v in row[:4])), "face", float(row[4]), detector, angle)
 
 
 def decode(heat: NDArray[np.float32], extent: NDArray[np.float32], offset: NDArray[np.float32]) -> Rows:

@@ -122,6 +122,7 @@ def _turn(small: Picture, angle: int, whole: bool) -> tuple[Picture, NDArray[np.
     back = np.asarray(cv2.invertAffineTransform(forth), np.float64)
     if angle % 90 == 0:
         return np.ascontiguousarray(np.rot90(small, angle // 90)), back
+    forth[:, 2] += np.asarray(forth[:, :2].sum(axis=1) / 2 - 0.5)  # warpAffine counts from the middles of pixels
     return np.asarray(cv2.warpAffine(small, forth, (wide, tall)), np.uint8), back
 
 

@@ -1,0 +1,516 @@
+"""A copy that shows a face is found out, repaired, and never released as it was."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from redact import custody, detectors, pipeline
+from redact.detectors.looks import Look
+from redact.geometry import Box
+from redact.media import FrameReader, FrameWriter
+from redact.pipeline import ROUNDS
+from redact.plan import Detection, Plan, Settings
+from redact.records import load_plan, to_plain
+from redact.rendering import render
+from redact.second_look import SHOWN, SPREAD_S, SURE_ONCE, SecondLook
+from tests.clips import FACE, moving_portrait, portrait, textured_background, write_clip
+from tests.conftest import Result
+
+Redact = Callable[..., Result]
+Place = tuple[int, int]  # of the portrait in the picture
+
+FRAMES = 18
+WIDTH, HEIGHT = 400, 200
+SCALE = 0.4
+LEFT, TOP, WIDE, TALL = (round(v * SCALE) for v in FACE)
+PATTERN = cv2.cvtColor(portrait(SCALE)[TOP : TOP + TALL, LEFT : LEFT + WIDE], cv2.COLOR_BGR2GRAY)
+LIKE = 0.6  # correlation from which a picture shows the face
+
+
+def one(n: int) -> Place:
+    """Where somebody is who stands at the left."""
+    return 20 + n % 3, 30
+
+
+def two(n: int) -> Place:
+    """Where somebody is who walks at the right."""
+    return 200 + 4 * n, 50 + n
+
+
+def face_at(place: Place) -> Box:
+    x, y = place[0] + LEFT, place[1] + TOP
+    return Box(x, y, x + WIDE, y + TALL)
+
+
+def likeness(picture: np.ndarray) -> np.ndarray:
+    """Return how much the picture is like the face at each place: rows and columns of its upper left corner."""
+    return cv2.matchTemplate(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), PATTERN, cv2.TM_CCOEFF_NORMED)
+
+
+class Recogniser:
+    """Finds the face of the portrait in the picture that it is shown: it cannot see what is covered.
+
+    Args:
+        name: of the detector.
+        sees: the part of the picture in which it sees anything.
+    """
+
+    labels = ("face",)
+
+    def __init__(self, name: str = "recogniser", sees: Box | None = None) -> None:
+        self.name, self._sees = name, sees
+        self.models: Mapping[str, str] = {name: "1" * 64}
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the faces in the picture, where some look is taken."""
+        found = []
+        like = likeness(picture) if looks else np.zeros((1, 1))
+        while like.max() >= LIKE:
+            y, x = (int(v) for v in np.unravel_index(like.argmax(), like.shape))
+            box = Box(x, y, x + WIDE, y + TALL)
+            if self._sees is None or self._sees.contains(box):
+                found.append(Detection(frame, box, "face", min(1.0, float(like[y, x])), self.name))
+            like[max(0, y - TALL // 2) : y + TALL // 2, max(0, x - WIDE // 2) : x + WIDE // 2] = 0
+        return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """A clip of two people of whom both are covered, and its plan."""
+
+    clip: Path
+    out: Path
+    plan: Path
+
+    @property
+    def copy(self) -> Path:
+        """Where the copy is released."""
+        return self.out / "release" / "excerpt-0001.mp4"
+
+    def change(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the plan by hand, and take the copy away."""
+        data = json.loads(self.plan.read_text())
+        change(data)
+        self.plan.write_text(json.dumps(data))
+        for path in (self.out / "release").iterdir():
+            path.unlink()
+
+    def read(self) -> Plan:
+        """Return the plan as it is now."""
+        return load_plan(self.plan.read_text())
+
+    def log(self) -> list[Mapping[str, Any]]:
+        """Return the lines of the log."""
+        return list(custody.read_log(custody.locate_workspace(self.out)).entries)
+
+
+@pytest.fixture(scope="module")
+def two_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    person = portrait(SCALE)
+
+    def pictures() -> Iterator[np.ndarray]:
+        for n in range(FRAMES):
+            picture = textured_background(WIDTH, HEIGHT)
+            for x, y in (one(n), two(n)):
+                picture[y : y + person.shape[0], x : x + person.shape[1]] = person
+            yield picture
+
+    return write_clip(tmp_path_factory.mktemp("people") / "yard.mp4", pictures())
+
+
+@pytest.fixture
+def case(two_people: Path, redact: Redact, see: Callable[[Any], None], tmp_path: Path) -> Case:
+    """A finished run."""
+    see(Recogniser())
+    assert redact("run", two_people, "-o", tmp_path / "out").code == 0
+    case = Case(two_people, tmp_path / "out", tmp_path / "out" / "private" / "yard.plan.json")
+    assert len(case.read().tracks) == 2
+    return case
+
+
+def shown(path: Path) -> list[int]:
+    """Return the frames of a clip in which a face can be seen, anywhere."""
+    with FrameReader(path) as reader:
+        return [f.index for f in reader if likeness(f.picture).max() >= LIKE]
+
+
+def lose_a_track(data: dict[str, Any]) -> None:
+    """Take the track of who walks at the right out of a plan."""
+    data["tracks"] = [track for track in data["tracks"] if not is_right(track)]
+
+
+def is_right(track: Mapping[str, Any]) -> bool:
+    return int(track["boxes"][0].split(",")[0]) > 150
+
+
+def lose_frames(first: int, last: int) -> Callable[[dict[str, Any]], None]:
+    """Return what splits the track of who walks at the right in two, without some frames."""
+
+    def change(data: dict[str, Any]) -> None:
+        (track,) = (t for t in data["tracks"] if is_right(t))
+        assert track["first"] == 0
+        rest = {**track, "id": 7, "first": last + 1, "boxes": track["boxes"][last + 1 :]}
+        track["boxes"] = track["boxes"][:first]
+        data["tracks"].append(rest)
+
+    return change
+
+
+SABOTAGES = {"a track": lose_a_track, "ten frames": lose_frames(5, 14), "one frame": lose_frames(9, 9)}
+
+
+def test_the_clip_shows_faces_and_the_copy_does_not(case: Case) -> None:
+    """What the other tests stand on."""
+    assert shown(case.clip) == list(range(FRAMES))
+    assert shown(case.copy) == []
+    assert [entry["operation"] for entry in case.log()] == ["analyse", "render", "verify", "release"]
+
+
+@pytest.mark.parametrize("lost", SABOTAGES)
+def test_a_plan_that_lost_something_is_repaired_before_anything_is_released(
+    lost: str, case: Case, redact: Redact
+) -> None:
+    case.change(SABOTAGES[lost])
+    before = case.read()
+    result = redact("run", case.clip, "-o", case.out)
+    assert result.code == 0, result.err
+    assert shown(case.copy) == []
+    plan = case.read()
+    assert plan.tracks[: len(before.tracks)] == before.tracks
+    (added,) = plan.tracks[len(before.tracks) :]
+    assert (added.origin, added.label, added.action) == ("verification", "head", "cover")
+    for n in {"a track": range(FRAMES), "ten frames": range(5, 15), "one frame": [9]}[lost]:
+        assert added.boxes[n - added.first].contains(face_at(two(n)))
+    new = case.log()[4:]
+    assert [entry["operation"] for entry in new] == ["render", "verify", "repair", "render", "verify", "release"]
+    assert new[2]["tracks_added"] == 1
+    assert [entry.get("passed") for entry in new] == [None, False, None, None, True, None]
+    assert redact("log", case.out).code == 0
+    assert redact("verify", case.copy, "--plan", case.plan).code == 0
+
+
+@pytest.mark.parametrize("lost", SABOTAGES)
+def test_a_copy_that_was_made_from_such_a_plan_does_not_pass(
+    lost: str, case: Case, redact: Redact, tmp_path: Path
+) -> None:
+    case.change(SABOTAGES[lost])
+    copy = tmp_path / "copy.mp4"
+    render(case.read(), case.clip, copy, lambda done, total: None)
+    assert shown(copy)
+    result = redact("verify", copy, "--plan", case.plan)
+    assert result.code == 7
+    failed = [line for line in result.out.splitlines() if line.startswith("FAILED")]
+    assert failed == [
+        f"FAILED       a second look for faces by recogniser: {FRAMES} frames mirrored, 1 of them also turned and "
+        "enlarged: 1 face that is not covered"
+    ]
+
+
+def test_the_copy_is_looked_at_and_not_the_clip(case: Case, redact: Redact, tmp_path: Path) -> None:
+    """A face that is in the copy alone: besides the comparison, the second look finds it."""
+    copy, person = tmp_path / "copy.mp4", portrait(SCALE)
+    with FrameReader(case.copy) as reader, FrameWriter(copy, reader, 17) as writer:
+        for frame in reader:
+            picture = frame.picture.copy()
+            picture[60 : 60 + person.shape[0], 110 : 110 + person.shape[1]] = person
+            writer.write(picture, frame.time)
+    result = redact("verify", copy, "--plan", case.plan)
+    assert result.code == 7
+    assert "FAILED       a second look for faces by recogniser" in result.out
+
+
+def test_a_plan_without_a_single_track_is_held_back_and_repaired_where_it_may_be_empty(
+    case: Case, redact: Redact
+) -> None:
+    case.change(lambda data: data["tracks"].clear())
+    assert redact("run", case.clip, "-o", case.out).code == 8
+    assert list((case.out / "release").iterdir()) == []
+    assert redact("run", case.clip, "-o", case.out, "--allow-empty").code == 0
+    assert shown(case.copy) == []
+    assert {t.origin for t in case.read().tracks} == {"verification"}
+    assert len(case.read().tracks) == 2
+
+
+def test_a_repaired_plan_is_used_again_and_needs_no_repair(case: Case, redact: Redact) -> None:
+    case.change(lose_a_track)
+    assert redact("run", case.clip, "-o", case.out).code == 0
+    copy, plan = case.copy.read_bytes(), case.plan.read_bytes()
+    case.change(lambda data: None)
+    begun = len(case.log())
+    assert redact("run", case.clip, "-o", case.out).code == 0
+    assert case.copy.read_bytes() == copy
+    assert case.read() == load_plan(plan.decode())
+    assert [entry["operation"] for entry in case.log()[begun:]] == ["render", "verify", "release"]
+
+
+def test_render_repairs_as_well(case: Case, redact: Redact, tmp_path: Path) -> None:
+    case.change(lose_a_track)
+    out = tmp_path / "elsewhere"
+    assert redact("render", case.plan, "-o", out).code == 0
+    assert shown(out / "release" / "excerpt-0001.mp4") == []
+    plan = load_plan((out / "private" / "yard.plan.json").read_text())
+    assert [t.origin for t in plan.tracks] == ["detection", "verification"]
+
+
+def test_an_excerpt_is_repaired_at_its_own_frames(two_people: Path, redact: Redact, see: Callable[[Any], None],
+                                                  tmp_path: Path) -> None:  # fmt: skip
+    see(Recogniser())
+    out = tmp_path / "out"
+    assert redact("run", two_people, "-o", out, "--from", "0.24").code == 0
+    case = Case(two_people, out, out / "private" / "yard.plan.json")
+    case.change(lose_a_track)
+    assert redact("run", two_people, "-o", out, "--from", "0.24").code == 0
+    assert shown(case.copy) == []
+    added = case.read().tracks[-1]
+    assert (added.origin, added.first, added.last) == ("verification", 6, FRAMES - 1)
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> Recogniser:
+    """One more detector is installed, which sees what is at the right only."""
+    other = Recogniser("other", sees=Box(150, 0, WIDTH, HEIGHT))
+    for room in (pipeline, detectors):
+        monkeypatch.setattr(room, "load_others", lambda *_: [other])
+    return other
+
+
+@pytest.mark.usefixtures("other")
+def test_a_face_that_only_another_detector_sees_is_covered(
+    two_people: Path, redact: Redact, see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    see(Recogniser(sees=Box(0, 0, 150, HEIGHT)))
+    out = tmp_path / "out"
+    assert redact("run", two_people, "-o", out).code == 0
+    case = Case(two_people, out, out / "private" / "yard.plan.json")
+    assert shown(case.copy) == []
+    assert [t.origin for t in case.read().tracks] == ["detection", "verification"]
+    (first, second) = (entry for entry in case.log() if entry["operation"] == "verify")
+    figures = {c["name"]: c["figure"] for c in first["checks"]}
+    assert "no faces that are not covered" in figures["a second look for faces by recogniser"]
+    assert "1 face that is not covered" in figures["a second look for faces by other"]
+    assert second["passed"]
+
+
+@pytest.mark.usefixtures("other")
+def test_every_second_look_is_in_the_verdict_and_the_statement(case: Case, redact: Redact) -> None:
+    (case.copy).unlink()
+    (case.out / "release" / "excerpt-0001.statement.json").unlink()
+    result = redact("run", case.clip, "-o", case.out, "--json")
+    assert result.code == 0, result.err
+    checks = {c["name"]: c for c in json.loads(result.out)[0]["checks"]}
+    statement = json.loads((case.out / "release" / "excerpt-0001.statement.json").read_text())
+    for name in ("recogniser", "other"):
+        check = checks[f"a second look for faces by {name}"]
+        assert check["passed"] is True
+        assert check["figure"].startswith(f"{FRAMES} frames mirrored, 1 of them also turned and enlarged: no face")
+        assert statement["checked"][check["name"]] == "held"
+    verified = next(e for e in reversed(case.log()) if e["operation"] == "verify")
+    assert to_plain(verified["checks"]) == list(checks.values())
+
+
+class Liar(Recogniser):
+    """Sees the true faces, and in each copy another one, in a place where nothing is covered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passes, self._last = 0, FRAMES
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what is there and one thing more."""
+        if any(look.within for look in looks):
+            return []
+        self._passes += frame <= self._last
+        self._last = frame
+        found = super().detect(picture, frame, looks)
+        if self._passes > 1 and 4 <= frame <= 8:
+            x = 36 * self._passes
+            found.append(Detection(frame, Box(x, 165, x + 16, 185), "face", 0.9, self.name))
+        return found
+
+
+def test_a_copy_that_cannot_be_made_clean_is_refused_with_a_sheet_of_what_remains(
+    two_people: Path, redact: Redact, see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    see(Liar())
+    out = tmp_path / "out"
+    result = redact("run", two_people, "-o", out)
+    assert result.code == 7
+    assert list((out / "release").iterdir()) == []
+    assert not list(tmp_path.rglob("*.partial.mp4"))
+    operations = [e["operation"] for e in custody.read_log(custody.locate_workspace(out)).entries]
+    assert operations.count("render") == operations.count("verify") == ROUNDS == 3
+    assert operations.count("repair") == ROUNDS - 1
+    assert "release" not in operations
+    sheet = out / "private" / "yard.remaining.png"
+    assert stat.S_IMODE(sheet.stat().st_mode) == 0o600
+    assert cv2.imread(str(sheet)) is not None
+    assert str(sheet) in result.err
+    assert "1 face that is not covered" in result.err
+
+
+def test_no_sheet_is_drawn_where_no_face_remains(case: Case, redact: Redact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that fails another check is refused at once: nothing can be repaired."""
+    real = pipeline.rendering.render
+
+    def spoil(plan: Plan, clip: Path, partial: Path, progress: Any) -> None:
+        real(replace(plan, tracks=()), clip, partial, progress)
+
+    case.change(lambda data: None)
+    monkeypatch.setattr(pipeline.rendering, "render", spoil)
+    begun = len(case.log())
+    result = redact("run", case.clip, "-o", case.out)
+    assert result.code == 7
+    assert "covered regions" in result.err
+    assert [e["operation"] for e in case.log()[begun:]].count("render") == 1
+    assert list((case.out / "release").iterdir()) == []
+    assert not list((case.out / "private").glob("*.png"))
+
+
+def test_who_is_shown_by_decision_of_a_person_is_shown(case: Case, redact: Redact) -> None:
+    def decide(data: dict[str, Any]) -> None:
+        for track in data["tracks"]:
+            if is_right(track):
+                track.update(action="show", decided_by="Editor", reason="the minister, who agreed")
+
+    case.change(decide)
+    assert redact("run", case.clip, "-o", case.out).code == 0
+    statement = json.loads((case.out / "release" / "excerpt-0001.statement.json").read_text())
+    assert statement["left_visible_by_decision"] == {"head": 1}
+    assert len(shown(case.copy)) == FRAMES
+
+
+@pytest.mark.usefixtures("real_weights")
+def test_the_real_detector_repairs_a_plan_that_lost_its_track(redact: Redact, tmp_path: Path) -> None:
+    frames = list(moving_portrait(12, 320, 240, 0.5))
+    clip, out = write_clip(tmp_path / "cell.mp4", (p for p, _ in frames)), tmp_path / "out"
+    assert redact("analyse", clip, "-o", out).code == 0
+    case = Case(clip, out, out / "private" / "cell.plan.json")
+    assert case.read().tracks
+    case.change(lambda data: data["tracks"].clear())
+    assert redact("run", clip, "-o", out, "--allow-empty").code == 0
+    added = case.read().tracks
+    assert {t.origin for t in added} == {"verification"}
+    with FrameReader(case.copy) as copy:
+        for (picture, face), frame in zip(frames, copy, strict=True):
+            assert face is not None
+            x, y, w, h = face
+            before, after = (p[y : y + h, x : x + w].astype(int) for p in (picture, frame.picture))
+            assert np.abs(np.diff(after, axis=0)).mean() < 0.35 * np.abs(np.diff(before, axis=0)).mean()
+
+
+class Told:
+    """Sees what it is told, and notes the looks that are taken."""
+
+    name = "told"
+    labels = ("face",)
+    models: Mapping[str, str] = {"told": "2" * 64}
+
+    def __init__(self, faces: Mapping[int, tuple[Box, float]]) -> None:
+        self._faces, self.looks = faces, dict[int, Sequence[Look]]()
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the face of the frame."""
+        self.looks[frame] = looks
+        if frame not in self._faces:
+            return []
+        box, score = self._faces[frame]
+        return [Detection(frame, box, "face", score, self.name)]
+
+
+DEFAULTS = Settings()
+MASKED = Box(100, 0, 200, 100)
+STILL = textured_background(320, 240)
+
+
+def looked(
+    faces: Mapping[int, tuple[Box, float]], frames: int = 30, settings: Settings = DEFAULTS, first: int = 0,
+    pictures: Callable[[int], np.ndarray] = lambda n: STILL,
+) -> tuple[SecondLook, Told]:  # fmt: skip
+    """Return a second look at frames in which `MASKED` is covered."""
+    told = Told(faces)
+    look, mask = SecondLook([told], settings), np.zeros((240, 320), np.uint8)
+    mask[MASKED.y0 : MASKED.y1, MASKED.x0 : MASKED.x1] = 255
+    for n in range(first, first + frames):
+        look.show(pictures(n), mask, n, Fraction(n, 25))
+    return look, told
+
+
+def face(x: int, y: int = 20, side: int = 40) -> Box:
+    return Box(x, y, x + side, y + side)
+
+
+def test_a_face_that_is_covered_is_not_reported() -> None:
+    assert looked({n: (face(120), 0.9) for n in range(30)})[0].found() == []
+    (chain,) = looked({n: (face(220), 0.9) for n in range(30)})[0].found()
+    assert len(chain) == 30
+    for share, reported in ((SHOWN - 0.05, False), (SHOWN + 0.05, True)):
+        x = 200 - round(40 * (1 - share))
+        assert bool(looked({9: (face(x), 0.9)})[0].found()) == reported
+
+
+def test_what_lies_outside_the_picture_is_not_shown() -> None:
+    assert looked({9: (face(-80), 0.9), 12: (face(120, -39), 0.9)})[0].found() == []
+    assert looked({9: (face(-18, 200), 0.9)})[0].found() != []
+
+
+def test_what_the_first_look_may_have_left_out_must_be_surer_to_be_reported() -> None:
+    threshold = Settings().threshold
+    assert looked({9: (face(220), threshold + SURE_ONCE - 0.01)})[0].found() == []
+    assert looked({9: (face(220), threshold + SURE_ONCE + 0.01)})[0].found() != []
+    assert looked({9: (face(220), 0.6)}, settings=Settings(threshold=0.5))[0].found() == []
+    weak = threshold + SURE_ONCE - 0.05
+    assert looked({n: (face(220), weak) for n in range(9, 14)})[0].found() != []
+    assert looked({n: (face(220), threshold) for n in range(30)})[0].found() == []
+
+
+def test_faces_of_different_places_are_told_apart() -> None:
+    faces = {n: (face(220 if n % 2 else 20, 150), 0.9) for n in range(30)}
+    look, _ = looked(faces)
+    assert len(look.found()) == 2
+    (check,) = look.checks(look.found())
+    assert check.passed is False
+    assert check.figure.endswith("2 faces that are not covered")
+
+
+def test_every_frame_is_looked_at_mirrored_and_now_and_then_turned_and_enlarged() -> None:
+    look, told = looked({}, frames=120)
+    assert sorted(told.looks) == list(range(120))
+    assert all(looks and all(look.mirrored for look in looks) for looks in told.looks.values())
+    deep = [n for n, looks in told.looks.items() if len(looks) > 1]
+    assert deep == list(range(0, 120, int(SPREAD_S * 25)))
+    turns = {look.angle for look in told.looks[0]}
+    assert turns == set(range(0, 360, 45))
+    assert max(look.side for look in told.looks[0]) > 1000
+    (check,) = look.checks([])
+    assert check.passed is True
+    assert check.figure == "120 frames mirrored, 3 of them also turned and enlarged: no faces that are not covered"
+
+
+def test_a_new_scene_is_looked_at_deeply() -> None:
+    other = textured_background(320, 240, 9) // 3
+    _, told = looked({}, frames=30, pictures=lambda n: STILL if n < 11 else other)
+    assert [n for n, looks in told.looks.items() if len(looks) > 1] == [0, 11]
+
+
+def test_a_fast_look_says_how_little_it_looked_at() -> None:
+    look, told = looked({}, frames=120, settings=Settings(fast=True))
+    assert [n for n, looks in told.looks.items() if looks] == list(range(0, 120, int(SPREAD_S * 25)))
+    (check,) = look.checks([])
+    assert check.figure.startswith("3 frames mirrored, 0 of them also turned and enlarged")
+
+
+def test_sightings_and_time_line_are_the_clips() -> None:
+    look, _ = looked({110: (face(220), 0.9)}, first=100)
+    assert (look.timeline.first, len(look.timeline.times)) == (100, 30)
+    assert look.timeline.time(110) == Fraction(110, 25)
+    assert look.found()[0][0].frame == 110
