@@ -88,13 +88,18 @@ def _still(show: Callable[..., tuple[Any, bool]]) -> Callable[..., tuple[Any, bo
     return lambda self, picture: (np.eye(2, 3), show(self, picture)[1])
 
 
+def _first(looks: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Return an `analysis.cheap_looks` that gives only the first look."""
+    return lambda side, fast: looks(side, fast)[:1]
+
+
 MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
-    "deep-looks": lambda: [(analysis, "DEEP", ())],
+    "deep-looks": lambda: [(analysis, "deep_looks", lambda side: ())],
     "following": lambda: [(Follower, "show", lambda self, picture, frame: None)],
-    "small-looks": lambda: [(Follower, "_look", lambda self, at, row, like: None)],
+    "small-looks": lambda: [(Follower, "_look", lambda self, at, row, like, turns: None)],
     "camera-motion": lambda: [(Scene, "show", _still(Scene.show))],
     "second-look": lambda: [(second_look, "EVERY_FRAME", ()), (second_look, "SPREAD", ())],
-    "taking-turns": lambda: [(analysis, "CHEAP", analysis.CHEAP[:1])],
+    "taking-turns": lambda: [(analysis, "cheap_looks", _first(analysis.cheap_looks))],
     "scheduling": lambda: [(analysis, "RARE_KEY_S", analysis.KEY_S)],
 }
 

@@ -30,16 +30,31 @@ from redact.tracking import link, make_tracks
 
 Progress = Callable[[int, int | None], None]
 
-CHEAP = ((Look(480),), (Look(832),))  # every frame takes one in turn: near faces need the first, small ones the second
-FAST = ((Look(480),), (Look(480),), (Look(480),), (Look(832),))  # likewise with --fast, and nothing besides
-DEEP = (  # besides the cheap one, for key frames
-    Look(1280),
-    *(Look(640, turn) for turn in (90, 180, 270)),
-    *(Look(480, turn) for turn in (45, 135, 225, 315)),
-)
 KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
 RARE_KEY_S = 2 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
+
+
+def cheap_looks(side: int, fast: bool) -> tuple[Look, ...]:
+    """Return the looks for every frame, which take turns: near faces need the first, small ones the last.
+
+    Args:
+        side: the longer side of the picture in pixels.
+        fast: whether there are no others.
+    """
+    fine = Look(min(max(side, 832), 1280))
+    return (Look(480), Look(480), Look(480), fine) if fast else (Look(480), fine)
+
+
+def deep_looks(side: int) -> tuple[Look, ...]:
+    """Return the looks for key frames, besides the cheap one: enlarged, or as large as it is, and turned.
+
+    Args:
+        side: the longer side of the picture in pixels.
+    """
+    quarter = [Look(640, turn) for turn in (90, 180, 270)]
+    between = [Look(480, turn) for turn in (45, 135, 225, 315)]
+    return (Look(min(max(side, 1280), 2560)), *quarter, *between)
 
 
 def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress: Progress) -> Sightings:
@@ -56,7 +71,6 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     """
     sha256 = hash_file(clip)
     digest, scene = Digest(), Scene()
-    cheap = FAST if settings.fast else CHEAP
     first, key = 0, Fraction(0)
     times: list[Fraction] = []
     cuts: list[int] = []
@@ -67,6 +81,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         for frame in reader:
             if not times:
                 first, (height, width) = frame.index, frame.picture.shape[:2]
+                cheap, deep = cheap_looks(max(width, height), settings.fast), deep_looks(max(width, height))
             digest.add(frame)
             times.append(frame.time)
             camera, cut = scene.show(frame.picture)
@@ -75,9 +90,9 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
                 cuts.append(frame.index)
             if frame.damaged:
                 damaged.append(frame.index)
-            seen = _detect(detectors, frame.picture, frame.index, cheap[frame.index % len(cheap)])
+            seen = _detect(detectors, frame.picture, frame.index, [cheap[frame.index % len(cheap)]])
             if not settings.fast and (cut or frame.time >= key):
-                more = once([*seen, *_detect(detectors, frame.picture, frame.index, DEEP)])
+                more = once([*seen, *_detect(detectors, frame.picture, frame.index, deep)])
                 new = any(d.score >= NEW_SCORE and max((iou(d.box, s.box) for s in seen), default=0) == 0 for d in more)
                 key = frame.time + (KEY_S if new else RARE_KEY_S)
                 seen = more

@@ -42,10 +42,11 @@ WEAK_S = Fraction(2, 5)  # how long a box is carried on while the flow is not be
 FOLLOW_S = Fraction(3)  # and how long at most; only as long as `LEAD_S` where no sighting was sure
 SURE_SCORE = 0.5
 DECAY = 0.9  # of the motion for each step in which the flow is not believed
-LOOK_AFTER = (2, 6, 14)  # frames from a sighting at which a small look is taken
+# Frames from a sighting at which a small look is taken, and how it is turned, in degrees from that sighting's turn.
+LOOK_AFTER = {2: (0,), 6: (0, 45, -45), 14: (0, 45, -45)}
 LOOK_PART = 3.2  # side of the part that is looked at, in sizes of the face
 LOOK_SIDE = 128  # pixels to which it is brought: a face is then about 40 pixels, which detectors know best
-LOOK_TURNS = (0, 45, -45)  # degrees from the turn of the sighting before
+SECOND_TURNS = (0, 45, -45)  # likewise for a second look at what was seen weakly
 LOOK_SCORE = 0.2  # from which a small look counts
 NEAR = 0.6  # how far a sighting may lie from where the box was carried, in sizes, to take over
 MAX_RATIO = 1.5  # and how many times as large or small it may be
@@ -69,7 +70,7 @@ def carry(before: Picture, after: Picture, row: Rows, motion: Rows) -> tuple[Row
     """Return where a box is in the next picture, and the share of its points that say so.
 
     Points on a grid are followed by pyramidal Lucas-Kanade flow (Bouguet, 2000) and back again; those that do not
-    return are left out, and the medians of the others' shift and spread move and scale the box (Kalal et al.,
+    return are left out, and the medians of the others' shift and spread move and scale the box (after Kalal et al.,
     Forward-backward error, ICPR 2010).
 
     Args:
@@ -113,12 +114,11 @@ def _flow(a: Picture, b: Picture, points: Points, guess: Rows) -> tuple[Points, 
 
 
 def _scale(before: Points, after: Points) -> float:
-    """Return by how much points have spread: the median over their pairs."""
+    """Return by how much points have spread: the ratio of their median distances from their middle."""
     if len(before) < GRID:
         return 1.0
-    one, two = np.triu_indices(len(before), 1)
-    a, b = (np.linalg.norm(p[one] - p[two], axis=1) for p in (before, after))
-    return float(np.clip(np.median(b / np.maximum(a, 1e-6)), 1 - SCALE_STEP, 1 + SCALE_STEP))
+    a, b = (float(np.median(np.abs(p - np.median(p, axis=0)).sum(axis=1))) for p in (before, after))
+    return min(max(b / max(a, 1e-6), 1 - SCALE_STEP), 1 + SCALE_STEP)
 
 
 @dataclass
@@ -206,7 +206,7 @@ class Follower:
         sightings = chain.sightings()
         best = max(sightings, key=lambda d: d.score)
         if best.frame == frame and not counts(sightings, self._threshold):
-            seen = self._look(self._kept[-1], _row(best.box), best)
+            seen = self._look(self._kept[-1], _row(best.box), best, SECOND_TURNS)
             if seen is not None and seen.score > best.score:
                 chain.seen[frame] = seen
 
@@ -246,10 +246,9 @@ class Follower:
         if any(d.score >= SURE_SCORE for d in chain.seen.values()):
             reach = min(FOLLOW_S, LEAD_S + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
         first, last = self._timeline.scene(frame)
-        n = frame
-        while first <= n + way <= last and abs(time(n) - time(frame)) < reach:
-            n += way
-        return n
+        if way > 0:
+            return min(self._timeline.first_from(time(frame) + reach), last)
+        return max(self._timeline.first_from(time(frame) - reach), first)
 
     def _step(self, walk: _Walk, a: _Kept, b: _Kept) -> bool:
         """Carry a walk by one frame; return whether it goes on."""
@@ -279,7 +278,7 @@ class Follower:
         between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
         if between or abs(at.frame - walk.start.frame) not in LOOK_AFTER or at.picture is None:
             return
-        seen = self._look(at, walk.row, walk.start)
+        seen = self._look(at, walk.row, walk.start, LOOK_AFTER[abs(at.frame - walk.start.frame)])
         if seen is None:
             return
         walk.chain.seen[at.frame] = seen
@@ -288,12 +287,12 @@ class Follower:
         walk.start, walk.row, walk.trusted = seen, _row(seen.box), at.frame
         walk.until = self._reach(walk.chain, at.frame, way)
 
-    def _look(self, at: _Kept, row: Rows, like: Detection) -> Detection | None:
-        """Return the best sighting near a box, seen by small looks turned like a sighting before and a little more."""
+    def _look(self, at: _Kept, row: Rows, like: Detection, turns: Sequence[int]) -> Detection | None:
+        """Return the best sighting near a box, seen by small looks turned from the turn of a sighting before."""
         assert at.picture is not None
         scale = at.picture.shape[1] / at.width
         part = _square(row * scale, LOOK_PART)
-        looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part) for turn in LOOK_TURNS]
+        looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part) for turn in turns]
         for seen in self._look_at(at.picture, at.frame, looks):
             found = _row(seen.box) / scale
             if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):

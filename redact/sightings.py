@@ -46,6 +46,10 @@ class Timeline:
         """Return the presentation time of a frame."""
         return self.times[frame - self.first]
 
+    def first_from(self, time: Fraction) -> int:
+        """Return the first frame shown at this time or later; the one after the last where there is none."""
+        return self.first + bisect.bisect_left(self.times, time)
+
     def moved(self, x: float, y: float, a: int, b: int) -> tuple[float, float]:
         """Return where the camera's motion alone brings a point from frame a to frame b."""
         for n in range(a + 1, b + 1) if self.camera else ():

@@ -385,7 +385,7 @@ def test_what_a_small_look_finds_takes_over() -> None:
     assert reach(chain)[1] == 79
     assert reach(chain)[0] < reach(blind)[0]
     found = [d.frame for d in chain if d.detector == "small look"]
-    assert {42 + after for after in LOOK_AFTER[:1]} <= set(found)
+    assert 42 + min(LOOK_AFTER) in found
     assert uncovered([chain], timeline(80), path, range(28, 80)) == []
 
 
@@ -394,8 +394,8 @@ def test_small_looks_are_few_near_and_turned_like_what_was_seen() -> None:
     follow(film(80, still), [[sighting(40, still(40), angle=90)]], look_at=watcher)
     assert {abs(frame - 40) for frame, _ in watcher.asked} <= set(LOOK_AFTER)
     assert len(watcher.asked) == 4
-    for _, looks in watcher.asked:
-        assert [look.angle for look in looks] == [90, 135, 45]
+    for frame, looks in watcher.asked:
+        assert [look.angle for look in looks] == ([90] if abs(frame - 40) == 2 else [90, 135, 45])
         assert all(look.side == LOOK_SIDE and not look.mirrored for look in looks)
         assert all(look.within and look.within.contains(box_at(still(0))) for look in looks)
         assert all(look.within and look.within.width < 4 * SIDE for look in looks)
