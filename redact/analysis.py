@@ -21,10 +21,10 @@ from redact.detectors.looks import Look, once
 from redact.doubts import find_doubts
 from redact.errors import InputError
 from redact.following import Follower
-from redact.geometry import Box, iou
+from redact.geometry import Box
 from redact.media import Digest, FrameReader, hash_file
 from redact.plan import Detection, Plan, Settings, Source, Track
-from redact.scenes import Scene
+from redact.scenes import Clock
 from redact.sightings import Sightings, Timeline
 from redact.tracking import link, make_tracks
 
@@ -70,59 +70,54 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         InputError: the clip cannot be read, the excerpt holds no frame, or the file changed meanwhile.
     """
     sha256 = hash_file(clip)
-    digest, scene = Digest(), Scene()
-    first, key = 0, Fraction(0)
-    times: list[Fraction] = []
-    cuts: list[int] = []
-    moved: list[tuple[float, ...]] = []
+    digest, clock, gaze = Digest(), Clock(), Gaze(detectors, settings.fast)
     damaged: list[int] = []
     detections: list[Detection] = []
+    size: tuple[int, ...] = ()
     with FrameReader(clip, settings.from_time, settings.to_time) as reader:
-        for frame in reader:
-            if not times:
-                first, (height, width) = frame.index, frame.picture.shape[:2]
-                cheap, deep = cheap_looks(max(width, height), settings.fast), deep_looks(max(width, height))
+        for done, frame in enumerate(reader, start=1):
+            size = size or frame.picture.shape
             digest.add(frame)
-            times.append(frame.time)
-            camera, cut = scene.show(frame.picture)
-            moved.append(tuple(round(float(v), 6) for v in camera.flat))
-            if cut:
-                cuts.append(frame.index)
             if frame.damaged:
                 damaged.append(frame.index)
-            seen = _detect(detectors, frame.picture, frame.index, [cheap[frame.index % len(cheap)]])
-            if not settings.fast and (cut or frame.time >= key):
-                more = once([*seen, *_detect(detectors, frame.picture, frame.index, deep)])
-                new = any(d.score >= NEW_SCORE and max((iou(d.box, s.box) for s in seen), default=0) == 0 for d in more)
-                key = frame.time + (KEY_S if new else RARE_KEY_S)
-                seen = more
-            detections += seen
-            progress(len(times), reader.untrusted_frames)
-        time_base = reader.time_base
-    if not times:
+            cut = clock.show(frame.picture, frame.index, frame.time)
+            detections += gaze.look(frame.picture, frame.index, frame.time, cut)
+            progress(done, reader.untrusted_frames)
+        time_base, line = reader.time_base, clock.timeline
+    if not line.times:
         raise InputError(
             f"No frame of {clip.name} lies between --from and --to.", "Choose an excerpt that lies in the clip."
         )
     if hash_file(clip) != sha256:
         raise InputError(f"{clip.name} changed while it was read.", "Wait until it is no longer being written.")
     source = Source(
-        str(clip.resolve()), sha256, width, height, first, len(times), time_base, times[0], times[-1],
-        digest.hexdigest(), len(damaged),
+        str(clip.resolve()), sha256, size[1], size[0], line.first, len(line.times), time_base, line.times[0],
+        line.times[-1], digest.hexdigest(), len(damaged),
     )  # fmt: skip
     return Sightings(
-        source,
-        settings.from_time,
-        settings.to_time,
-        settings.fast,
-        _models(detectors),
-        _versions(),
-        tuple(times),
-        tuple(cuts),
-        tuple(moved),
-        tuple(damaged),
-        tuple(detections),
-        (),
-    )
+        source, settings.from_time, settings.to_time, settings.fast, _models(detectors), _versions(), line.times,
+        line.cuts, line.camera, tuple(damaged), tuple(detections), (),
+    )  # fmt: skip
+
+
+class Gaze:
+    """Looks at frames in order: cheaply at each, deeply at key frames."""
+
+    def __init__(self, detectors: Sequence[Detector], fast: bool) -> None:
+        self._detectors, self._fast = detectors, fast
+        self._key = Fraction(0)
+
+    def look(self, picture: NDArray[np.uint8], frame: int, time: Fraction, cut: bool) -> list[Detection]:
+        """Return what is seen in the next frame; the first one and those that begin a scene are key frames."""
+        side = max(picture.shape[:2])
+        cheap = cheap_looks(side, self._fast)
+        seen = _detect(self._detectors, picture, frame, [cheap[frame % len(cheap)]])
+        if self._fast or not (cut or time >= self._key):
+            return seen
+        more = once([*seen, *_detect(self._detectors, picture, frame, deep_looks(side))])
+        new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
+        self._key = time + (KEY_S if new else RARE_KEY_S)
+        return more
 
 
 def _detect(

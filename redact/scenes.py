@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from redact.sightings import Timeline
 
 THUMBNAIL = 64, 36  # width and height at which frames are compared to find cuts
 CUT_LEVELS = 25.0  # mean difference of two thumbnails, of 255, from which there may be a cut
@@ -84,3 +88,30 @@ def _shared_shift(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArra
     window = cv2.createHanningWindow(after.shape[::-1], cv2.CV_32F)
     (x, y), response = cv2.phaseCorrelate(before.astype(np.float32), after.astype(np.float32), window)
     return np.array([[1, 0, x], [0, 1, y]], np.float64) if response >= SHIFT_RESPONSE else None
+
+
+class Clock:
+    """Makes the time line of frames that are shown to it in order."""
+
+    def __init__(self) -> None:
+        self._scene = Scene()
+        self._first = 0
+        self._times: list[Fraction] = []
+        self._cuts: list[int] = []
+        self._camera: list[tuple[float, ...]] = []
+
+    def show(self, picture: NDArray[np.uint8], frame: int, time: Fraction) -> bool:
+        """Take the next frame; return whether it begins a scene."""
+        camera, cut = self._scene.show(picture)
+        if not self._times:
+            self._first = frame
+        if cut:
+            self._cuts.append(frame)
+        self._times.append(time)
+        self._camera.append(tuple(round(float(v), 6) for v in camera.flat))
+        return cut
+
+    @property
+    def timeline(self) -> Timeline:
+        """The frames so far."""
+        return Timeline(self._first, tuple(self._times), tuple(self._cuts), tuple(self._camera))

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from redact.detectors import Detector
 from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
-from redact.scenes import Scene
+from redact.scenes import Clock
 from redact.sightings import Timeline
 from redact.tracking import link
 
-EVERY_FRAME = (Look(512, mirrored=True),)  # between the sides of the cheap looks at the clip
+EVERY_FRAME = (Look(448, mirrored=True),)  # another size than the cheap looks at the clip
 SPREAD = (Look(1280, mirrored=True), *(Look(480, turn, mirrored=True) for turn in range(45, 360, 45)))
-SPREAD_S = Fraction(2)  # from one deep look to the next
+SPREAD_S = Fraction(3)  # from one deep look to the next
 # What the first look left out just below its threshold is seen again here: to count, it must be surer than that.
 SURE_ONCE = 0.3  # more than at the first look, where a face was seen once or twice
-SURE_OFTEN = 0.15  # and where it was seen more often
+SURE_OFTEN = 0.2  # and where it was seen more often
 OFTEN = 3
 SHOWN = 0.35  # share of a face that must be uncovered for it to be seen
 
@@ -35,11 +35,7 @@ class SecondLook:
 
     def __init__(self, detectors: Sequence[Detector], settings: Settings) -> None:
         self._detectors, self._settings = detectors, settings
-        self._scene, self._next = Scene(), Fraction(0)
-        self._first = 0
-        self._times: list[Fraction] = []
-        self._cuts: list[int] = []
-        self._camera: list[tuple[float, ...]] = []
+        self._clock, self._next = Clock(), Fraction(-1)
         self._seen: list[Detection] = []
         self._looked = self._deep = 0
 
@@ -52,14 +48,7 @@ class SecondLook:
             frame: its index in the clip.
             time: its presentation time in the clip, in seconds.
         """
-        camera, cut = self._scene.show(picture)
-        if not self._times:
-            self._first = frame
-        if cut:
-            self._cuts.append(frame)
-        self._times.append(time)
-        self._camera.append(tuple(float(v) for v in camera.flat))
-        spread = cut or len(self._times) == 1 or time >= self._next
+        spread = self._clock.show(picture, frame, time) or self._next < 0 or time >= self._next
         if spread:
             self._next = time + SPREAD_S
         looks: list[Look] = []
@@ -75,7 +64,7 @@ class SecondLook:
     @property
     def timeline(self) -> Timeline:
         """The frames so far."""
-        return Timeline(self._first, tuple(self._times), tuple(self._cuts), tuple(self._camera))
+        return self._clock.timeline
 
     def found(self) -> list[list[Detection]]:
         """Return the chains of sightings that are faces, as far as can be told, and are not covered."""
