@@ -183,7 +183,7 @@ def make_plan(sightings: Sightings, settings: Settings) -> Plan:
         for n, (first, length) in enumerate(_runs(sightings.damaged), start=1)
     ]
     size = sightings.source.width, sightings.source.height
-    doubts = find_doubts(sightings.chains, sightings.timeline, size, settings.threshold)
+    doubts = find_doubts(sightings.chains, tracks, sightings.timeline, size, settings.threshold)
     return Plan(sightings.source, settings, sightings.models, (*tracks, *runs), doubts)
 
 

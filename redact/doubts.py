@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from redact.geometry import Box, covered_share
 from redact.plan import FLOW, Detection, Doubt, Track
 from redact.sightings import Timeline
-from redact.tracking import make_tracks
+from redact.tracking import counted, counts
 
 UNSEEN_S = Fraction(1, 2)  # how long nothing was seen of a face that is covered before that is in doubt
 HIDDEN = 0.8  # share of a box that a track must cover for it to be covered
@@ -18,26 +18,25 @@ DROPPED_RISK = 1.5  # times the score of what was left out
 
 
 def find_doubts(
-    chains: Iterable[Sequence[Detection]], timeline: Timeline, size: tuple[int, int], threshold: float
+    chains: Sequence[Sequence[Detection]],
+    tracks: Sequence[Track],
+    timeline: Timeline,
+    size: tuple[int, int],
+    threshold: float,
 ) -> tuple[Doubt, ...]:
     """Return what is in doubt after chains have become tracks, the highest risk first.
 
     Args:
-        chains: followed, as the tracks were made of them.
+        chains: followed.
+        tracks: what `make_tracks` made of them with the same threshold.
         timeline: the frames of the clip.
         size: width and height of the picture.
         threshold: the score from which one sighting makes a track.
     """
-    tracks: list[Track] = []
-    dropped: list[Sequence[Detection]] = []
     doubts: list[Doubt] = []
-    for chain in chains:
-        made = make_tracks([chain], timeline, threshold)
-        tracks += made
-        if made:
-            doubts += [*_unseen(chain, made[0], timeline), *_lost(chain, made[0], timeline, size)]
-        else:
-            dropped.append(chain)
+    for chain, track in zip(counted(chains, threshold), tracks, strict=True):
+        doubts += [*_unseen(chain, track, timeline), *_lost(chain, track, timeline, size)]
+    dropped = [chain for chain in chains if not counts(chain, threshold)]
     doubts += [_dropped(chain) for chain in dropped if not _is_covered(chain, tracks)]
     return tuple(sorted(doubts, key=lambda d: (-d.risk, d.first, d.box.x0, d.box.y0)))
 

@@ -51,9 +51,13 @@ def make_tracks(chains: Iterable[Sequence[Detection]], timeline: Timeline, thres
         timeline: the frames that they were seen in.
         threshold: the score from which one sighting makes a track.
     """
+    return tuple(_track(n, chain, timeline) for n, chain in enumerate(counted(chains, threshold), start=1))
+
+
+def counted(chains: Iterable[Sequence[Detection]], threshold: float) -> list[Sequence[Detection]]:
+    """Return the chains that count, in the order of the tracks that `make_tracks` makes of them."""
     made = [chain for chain in chains if counts(chain, threshold)]
-    made.sort(key=lambda c: (c[0].frame, c[0].box.x0, c[0].box.y0))
-    return tuple(_track(n, chain, timeline) for n, chain in enumerate(made, start=1))
+    return sorted(made, key=lambda c: (c[0].frame, c[0].box.x0, c[0].box.y0))
 
 
 def counts(chain: Sequence[Detection], threshold: float) -> bool:

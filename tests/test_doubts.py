@@ -33,7 +33,7 @@ def carried(frame: int, x: int = 300, y: int = 200, trust: float = 1.0) -> Detec
 
 
 def doubts_of(*chains: Sequence[Detection], cuts: tuple[int, ...] = ()) -> tuple[Doubt, ...]:
-    return find_doubts(chains, timeline(cuts), SIZE, THRESHOLD)
+    return find_doubts(chains, make_tracks(chains, timeline(cuts), THRESHOLD), timeline(cuts), SIZE, THRESHOLD)
 
 
 def test_a_face_that_is_seen_in_every_frame_is_no_doubt() -> None:
@@ -163,7 +163,7 @@ def test_every_risk_is_between_0_and_1_in_order_and_no_chain_is_passed_over(
     made: list[list[Detection]], cuts: set[int], threshold: float
 ) -> None:
     line = timeline(tuple(sorted(cuts)))
-    doubts = find_doubts(made, line, SIZE, threshold)
+    doubts = find_doubts(made, make_tracks(made, line, threshold), line, SIZE, threshold)
     assert [d.risk for d in doubts] == sorted((d.risk for d in doubts), reverse=True)
     for doubt in doubts:
         assert 0 <= doubt.risk <= 1
