@@ -7,15 +7,18 @@ that was not enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.crew import Crew
 from redact.detectors import Detector
 from redact.detectors.looks import Look, once
 from redact.doubts import find_doubts
@@ -70,19 +73,20 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         InputError: the clip cannot be read, the excerpt holds no frame, or the file changed meanwhile.
     """
     sha256 = hash_file(clip)
-    digest, clock, gaze = Digest(), Clock(), Gaze(detectors, settings.fast)
+    digest, clock = Digest(), Clock()
     damaged: list[int] = []
-    detections: list[Detection] = []
     size: tuple[int, ...] = ()
-    with FrameReader(clip, settings.from_time, settings.to_time) as reader:
+    with FrameReader(clip, settings.from_time, settings.to_time) as reader, Crew() as crew:
+        gaze = Gaze(detectors, settings.fast, crew)
         for done, frame in enumerate(reader, start=1):
             size = size or frame.picture.shape
             digest.add(frame)
             if frame.damaged:
                 damaged.append(frame.index)
             cut = clock.show(frame.picture, frame.index, frame.time)
-            detections += gaze.look(frame.picture, frame.index, frame.time, cut)
+            gaze.look(frame.picture, frame.index, frame.time, cut)
             progress(done, reader.untrusted_frames)
+        detections = gaze.seen()
         time_base, line = reader.time_base, clock.timeline
     if not line.times:
         raise InputError(
@@ -96,28 +100,61 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     )  # fmt: skip
     return Sightings(
         source, settings.from_time, settings.to_time, settings.fast, _models(detectors), _versions(), line.times,
-        line.cuts, line.camera, tuple(damaged), tuple(detections), (),
+        line.cuts, line.camera, tuple(damaged), detections, (),
     )  # fmt: skip
 
 
 class Gaze:
-    """Looks at frames in order: cheaply at each, deeply at key frames."""
+    """Looks at frames in order: cheaply at each, deeply at key frames. Several frames are looked at beside each other.
 
-    def __init__(self, detectors: Sequence[Detector], fast: bool) -> None:
-        self._detectors, self._fast = detectors, fast
-        self._key = Fraction(0)
+    Args:
+        detectors: what looks.
+        fast: whether there are no key frames.
+        crew: who does it.
+    """
 
-    def look(self, picture: NDArray[np.uint8], frame: int, time: Fraction, cut: bool) -> list[Detection]:
-        """Return what is seen in the next frame; the first one and those that begin a scene are key frames."""
-        side = max(picture.shape[:2])
-        cheap = cheap_looks(side, self._fast)
-        seen = _detect(self._detectors, picture, frame, [cheap[frame % len(cheap)]])
-        if self._fast or not (cut or time >= self._key):
-            return seen
-        more = once([*seen, *_detect(self._detectors, picture, frame, deep_looks(side))])
-        new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
-        self._key = time + (KEY_S if new else RARE_KEY_S)
-        return more
+    def __init__(self, detectors: Sequence[Detector], fast: bool, crew: Crew) -> None:
+        self._detectors, self._fast, self._crew = detectors, fast, crew
+        self._looked: list[Future[_Seen]] = []
+        self._key: tuple[Fraction, Future[_Seen]] | None = None  # the last key frame
+
+    def look(self, picture: NDArray[np.uint8], frame: int, time: Fraction, cut: bool) -> None:
+        """Look at the next frame; the first one and those that begin a scene are key frames."""
+        key = not self._fast and (cut or self._is_due(time))
+        looked = self._crew.give(_look, self._detectors, picture, frame, self._fast, key)
+        self._looked.append(looked)
+        if key:
+            self._key = time, looked
+
+    def _is_due(self, time: Fraction) -> bool:
+        """Return whether there must be a key frame at a time; it may have to wait for what the last one has shown."""
+        if self._key is None:
+            return True
+        since = time - self._key[0]
+        return since >= RARE_KEY_S or (since >= KEY_S and self._key[1].result().new)
+
+    def seen(self) -> tuple[Detection, ...]:
+        """Return what was seen so far, in the order of the frames."""
+        return tuple(detection for looked in self._looked for detection in looked.result().detections)
+
+
+class _Seen(NamedTuple):
+    """What was seen in one frame, and whether deep looks saw something surely that the cheap one did not."""
+
+    detections: list[Detection]
+    new: bool
+
+
+def _look(detectors: Sequence[Detector], picture: NDArray[np.uint8], frame: int, fast: bool, key: bool) -> _Seen:
+    """Look at one frame."""
+    side = max(picture.shape[:2])
+    cheap = cheap_looks(side, fast)
+    seen = _detect(detectors, picture, frame, [cheap[frame % len(cheap)]])
+    if not key:
+        return _Seen(seen, new=False)
+    more = once([*seen, *_detect(detectors, picture, frame, deep_looks(side))])
+    new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
+    return _Seen(more, new)
 
 
 def _detect(

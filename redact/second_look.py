@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.crew import Crew
 from redact.detectors import Detector
 from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
@@ -31,12 +33,13 @@ class SecondLook:
     Args:
         detectors: all that are installed.
         settings: those of the first look.
+        crew: who does it.
     """
 
-    def __init__(self, detectors: Sequence[Detector], settings: Settings) -> None:
-        self._detectors, self._settings = detectors, settings
+    def __init__(self, detectors: Sequence[Detector], settings: Settings, crew: Crew) -> None:
+        self._detectors, self._settings, self._crew = detectors, settings, crew
         self._clock, self._next = Clock(), Fraction(-1)
-        self._seen: list[Detection] = []
+        self._seen: list[Future[list[Detection]]] = []
         self._looked = self._deep = 0
 
     def show(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], frame: int, time: Fraction) -> None:
@@ -58,8 +61,15 @@ class SecondLook:
         if spread and not self._settings.fast:
             looks += SPREAD
             self._deep += 1
-        for detector in self._detectors:
-            self._seen += [d for d in detector.detect(picture, frame, looks) if _is_shown(d, mask)]
+        if looks:
+            self._seen.append(self._crew.give(self._look, picture, mask, frame, looks))
+
+    def _look(
+        self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], frame: int, looks: Sequence[Look]
+    ) -> list[Detection]:
+        """Return what is seen in one frame and not covered."""
+        seen = [d for detector in self._detectors for d in detector.detect(picture, frame, looks)]
+        return [d for d in seen if _is_shown(d, mask)]
 
     @property
     def timeline(self) -> Timeline:
@@ -68,7 +78,8 @@ class SecondLook:
 
     def found(self) -> list[list[Detection]]:
         """Return the chains of sightings that are faces, as far as can be told, and are not covered."""
-        return [chain for chain in link(self._seen, self.timeline) if self._counts(chain)]
+        seen = [d for looked in self._seen for d in looked.result()]
+        return [chain for chain in link(seen, self.timeline) if self._counts(chain)]
 
     def _counts(self, chain: Sequence[Detection]) -> bool:
         """Return whether linked sightings are a face."""

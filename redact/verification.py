@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.crew import Crew
 from redact.detectors import Detector
 from redact.effects import Coverer
 from redact.media import FrameReader, as_encoded, list_contents, open_excerpt
@@ -71,11 +72,11 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
         InputError: the copy or the clip cannot be read at all.
         PlanError: the clip is not the plan's.
     """
-    look = SecondLook(detectors, plan.settings)
-    with open_excerpt(plan, clip) as source, FrameReader(copy) as reader:
+    with open_excerpt(plan, clip) as source, FrameReader(copy) as reader, Crew() as crew:
+        look = SecondLook(detectors, plan.settings, crew)
         seen = _compare(plan, source, reader, look, progress)
         sound_expected = plan.settings.audio == "keep" and source.has_sound
-    faces = look.found()
+        faces = look.found()
     checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces))
     verdict = Verdict((*checks, *_check_contents(copy, sound_expected), *_not_made(sound_expected)))
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)

@@ -11,7 +11,7 @@ from redact import errors
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    0: ("errors", "geometry"),
+    0: ("errors", "geometry", "crew"),
     1: ("plan", "graphs", "records", "sightings"),
     2: (
         "media",

@@ -22,6 +22,7 @@ from bench.leakmeter import Report, measure
 from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
 from redact import analysis, cli
+from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.plan import FLOW, Detection, Settings
 from redact.second_look import SecondLook
@@ -584,9 +585,11 @@ def watch(clip: Path, mechanism: str | None, monkeypatch: pytest.MonkeyPatch) ->
         seen = analysis.look(clip, settings, [eyes], lambda *_: None)
         first = eyes.taken()
         chains = analysis.follow(clip, seen.detections, seen.timeline, settings, [eyes], lambda *_: None)
-        small, second = eyes.taken(), SecondLook([eyes], settings)
-        for n, time in enumerate(seen.times[:2]):
-            second.show(np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), np.uint8), n, time)
+        small = eyes.taken()
+        with Crew() as crew:
+            second = SecondLook([eyes], settings, crew)
+            for n, time in enumerate(seen.times[:2]):
+                second.show(np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), np.uint8), n, time)
     carried = sum(d.detector == FLOW for chain in chains for d in chain)
     return Watched(first, small, eyes.taken(), carried, {*seen.timeline.camera}, seen.timeline.cuts)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from redact import custody, detectors, pipeline
+from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.geometry import Box
 from redact.media import FrameReader, FrameWriter
@@ -438,10 +439,12 @@ def looked(
 ) -> tuple[SecondLook, Told]:  # fmt: skip
     """Return a second look at frames in which `MASKED` is covered."""
     told = Told(faces)
-    look, mask = SecondLook([told], settings), np.zeros((240, 320), np.uint8)
+    mask = np.zeros((240, 320), np.uint8)
     mask[MASKED.y0 : MASKED.y1, MASKED.x0 : MASKED.x1] = 255
-    for n in range(first, first + frames):
-        look.show(pictures(n), mask, n, Fraction(n, 25))
+    with Crew() as crew:
+        look = SecondLook([told], settings, crew)
+        for n in range(first, first + frames):
+            look.show(pictures(n), mask, n, Fraction(n, 25))
     return look, told
 
 

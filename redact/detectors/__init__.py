@@ -29,6 +29,8 @@ class Detector(Protocol):
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return what is seen in one picture by several looks together, each thing once.
 
+        It is called from several threads at once.
+
         Args:
             picture: upright, BGR, uint8, (height, width, 3); it is not changed.
             frame: index of the frame, for the detections.

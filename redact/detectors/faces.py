@@ -92,7 +92,7 @@ def _open(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession, Map
     """Return a model that is ready to run, and its sha256 by the id of its card."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    # One session for all sizes: the idle threads of a second one would spin on the cores that the first one needs.
+    options.intra_op_num_threads = 1  # several pictures are looked at beside each other: that wastes no core
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return session, {card_id: hashlib.sha256(model).hexdigest()}
 

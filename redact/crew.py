@@ -1,0 +1,43 @@
+"""Calls that run beside each other, on as many threads as there are cores."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+WAITING = 2  # calls for each thread that may wait or run: enough that none is idle, few enough to hold their pictures
+
+
+class Crew:
+    """Runs calls in threads. What they are given must not be changed meanwhile."""
+
+    def __init__(self) -> None:
+        threads = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(threads)
+        self._most = WAITING * threads
+        self._given: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
+
+    def give(self, call: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Future[Result]:
+        """Run a call as soon as a thread is free, and return what will hold its result.
+
+        Where too many wait already, it first waits for the oldest of them, and raises the error that ended it.
+        """
+        if len(self._given) >= self._most:
+            self._given.popleft().result()
+        self._given.append(self._pool.submit(call, *args, **kwargs))
+        return self._given[-1]

@@ -1,0 +1,67 @@
+"""Calls run beside each other; their results and errors come back."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from redact.crew import WAITING, Crew
+
+
+def test_results_are_those_of_the_calls_in_their_order() -> None:
+    with Crew() as crew:
+        given = [crew.give(pow, n, 2) for n in range(100)]
+    assert [one.result() for one in given] == [n * n for n in range(100)]
+
+
+def test_few_calls_wait_at_a_time() -> None:
+    started, go, most, waiting = threading.Semaphore(0), threading.Event(), [0], [0]
+
+    def work() -> None:
+        started.release()
+        assert go.wait(10)
+        waiting[0] -= 1
+
+    with Crew() as crew:
+        threading.Timer(0.2, go.set).start()
+        for _ in range(200):
+            waiting[0] += 1
+            most[0] = max(most[0], waiting[0])
+            crew.give(work)
+    assert started.acquire(blocking=False)
+    assert 1 <= most[0] < 100
+
+
+def test_an_error_ends_the_giving() -> None:
+    def fail() -> None:
+        raise KeyError("broken")
+
+    def give_many() -> int:
+        with Crew() as crew:
+            crew.give(fail)
+            for n in range(1000):
+                crew.give(abs, n)
+        return n
+
+    with pytest.raises(KeyError, match="broken"):
+        give_many()
+
+
+def test_what_waits_is_dropped_where_giving_fails() -> None:
+    go, done, given = threading.Event(), [], []
+
+    def work(n: int) -> None:
+        assert go.wait(10)
+        done.append(n)
+
+    def give_and_fail() -> None:
+        with Crew() as crew:
+            given.extend(crew.give(work, n) for n in range(WAITING * (os.cpu_count() or 1)))
+            threading.Timer(0.2, go.set).start()
+            raise KeyError("elsewhere")
+
+    with pytest.raises(KeyError, match="elsewhere"):
+        give_and_fail()
+    assert len(done) == len(given) // WAITING
