@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -24,7 +25,8 @@ from redact.sightings import Timeline
 from redact.tracking import LEAD_S, MOTION_SIGHTINGS, counts, motion_of
 
 Picture = NDArray[np.uint8]
-Rows = NDArray[np.float64]  # one row: x0, y0, x1, y1
+Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1, or one of them
+Shares = NDArray[np.float64]
 Points = NDArray[np.float32]  # rows of x, y
 LookAt = Callable[[Picture, int, Sequence[Look]], list[Detection]]
 
@@ -33,6 +35,7 @@ KEPT_SIDE = 1280  # likewise of those that are kept for looking back
 KEPT_PICTURES = 15  # how many of these are kept: enough for the farthest small look
 KEPT_FRAMES = 120  # how many grey ones at most
 GRID = 6  # points along each side of a box
+STEPS = np.stack(np.meshgrid(*[np.linspace(-0.8, 0.8, GRID)] * 2), axis=-1).reshape(-1, 2)  # in halves of a box
 WINDOW = 13  # pixels around a point that are compared
 LEVELS = 3  # of the pyramid: motions of up to about 50 pixels are found
 MAX_ERROR = 1.0  # pixels between a point and where forward and backward flow together bring it
@@ -66,42 +69,47 @@ def _at_most(picture: Picture, side: int) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def carry(before: Picture, after: Picture, row: Rows, motion: Rows) -> tuple[Rows, float]:
-    """Return where a box is in the next picture, and the share of its points that say so.
+def carry(before: Picture, after: Picture, rows: Rows, motions: Rows) -> tuple[Rows, Shares]:
+    """Return where boxes are in the next picture, and for each the share of its points that say so.
 
     Points on a grid are followed by pyramidal Lucas-Kanade flow (Bouguet, 2000) and back again; those that do not
     return are left out, and the medians of the others' shift and spread move and scale the box (after Kalal et al.,
-    Forward-backward error, ICPR 2010).
+    Forward-backward error, ICPR 2010). A box of which too few return stays where it is, with a share of zero.
 
     Args:
         before: grey, uint8, (height, width).
         after: likewise, of the same size.
-        row: x0, y0, x1, y1 in pixels of these pictures.
-        motion: x, y: a guess of the shift.
+        rows: x0, y0, x1, y1 in pixels of these pictures, (boxes, 4).
+        motions: x, y: a guess of each shift, (boxes, 2).
     """
-    height, width = before.shape
-    middle, half = (row[:2] + row[2:]) / 2, np.maximum((row[2:] - row[:2]) / 2, 8)
-    margin = half + 24 + np.abs(motion)
-    low = np.floor(np.clip(middle - half - margin, 0, (width, height))).astype(int)
-    high = np.ceil(np.clip(middle + half + margin, 0, (width, height))).astype(int)
+    size = np.array(before.shape[::-1])
+    middle, half = (rows[:, :2] + rows[:, 2:]) / 2, np.maximum((rows[:, 2:] - rows[:, :2]) / 2, 8)
+    points = STEPS * half[:, None] + middle[:, None]
+    inside: NDArray[np.bool_] = np.asarray(((points >= 0) & (points < size)).all(axis=2))
+    inside &= (inside.sum(axis=1) >= GRID)[:, None]
+    margin = 2 * half + 24 + np.abs(motions)
+    used = inside.any(axis=1)
+    if not used.any():
+        return rows, np.zeros(len(rows))
+    low = np.floor(np.clip((middle - margin)[used].min(axis=0), 0, size)).astype(int)
+    high = np.ceil(np.clip((middle + margin)[used].max(axis=0), 0, size)).astype(int)
     if (high - low < WINDOW).any():
-        return row, 0.0
+        return rows, np.zeros(len(rows))
     a, b = (np.ascontiguousarray(p[low[1] : high[1], low[0] : high[0]]) for p in (before, after))
-    steps = np.linspace(-0.8, 0.8, GRID)
-    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * half + middle - low
-    grid = grid[((grid >= 0) & (grid < high - low)).all(axis=1)].astype(np.float32)
-    if len(grid) < GRID:
-        return row, 0.0
-    there, found = _flow(a, b, grid, grid + motion)
-    back, returned = _flow(b, a, there, there - motion)
-    good = found & returned & (np.linalg.norm(back - grid, axis=1) < MAX_ERROR)
-    trust = float(good.mean())
-    if trust < MIN_TRUST:
-        return row, 0.0
-    shift = np.median(there[good] - grid[good], axis=0)
-    size = _scale(grid[good], there[good]) * (row[2:] - row[:2]) / 2
-    center = middle + shift
-    return np.concatenate([center - size, center + size]), trust
+    grid = (points[inside] - low).astype(np.float32)
+    guess = np.broadcast_to(motions[:, None], points.shape)[inside]
+    there, found = _flow(a, b, grid, grid + guess)
+    back, returned = _flow(b, a, there, there - guess)
+    good = np.zeros_like(inside)
+    good[inside] = found & returned & (np.linalg.norm(back - grid, axis=1) < MAX_ERROR)
+    trust = good.sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+    held: NDArray[np.bool_] = np.asarray(trust >= MIN_TRUST)
+    ends = np.zeros_like(points)
+    ends[inside] = there + low
+    shift = _medians(ends - points, good)
+    scaled = _scales(points, ends, good)[:, None] * (rows[:, 2:] - rows[:, :2]) / 2
+    moved = np.concatenate([middle + shift - scaled, middle + shift + scaled], axis=1)
+    return np.where(held[:, None], moved, rows), np.where(held, trust, 0)
 
 
 def _flow(a: Picture, b: Picture, points: Points, guess: Rows) -> tuple[Points, NDArray[np.bool_]]:
@@ -113,12 +121,22 @@ def _flow(a: Picture, b: Picture, points: Points, guess: Rows) -> tuple[Points, 
     return np.asarray(there, np.float32), np.asarray(found)[:, 0] > 0
 
 
-def _scale(before: Points, after: Points) -> float:
-    """Return by how much points have spread: the ratio of their median distances from their middle."""
-    if len(before) < GRID:
-        return 1.0
-    a, b = (float(np.median(np.abs(p - np.median(p, axis=0)).sum(axis=1))) for p in (before, after))
-    return min(max(b / max(a, 1e-6), 1 - SCALE_STEP), 1 + SCALE_STEP)
+def _scales(before: Rows, after: Rows, good: NDArray[np.bool_]) -> Shares:
+    """Return by how much the good points of each box have spread: the ratio of median distances from their middle."""
+    a, b = (
+        _medians(np.abs(p - _medians(p, good)[:, None]).sum(axis=2, keepdims=True), good)[:, 0] for p in (before, after)
+    )
+    scale = np.clip(b / np.maximum(a, 1e-6), 1 - SCALE_STEP, 1 + SCALE_STEP)
+    return np.where(good.sum(axis=1) < GRID, 1.0, scale)
+
+
+def _medians(values: Rows, good: NDArray[np.bool_]) -> Rows:
+    """Return the medians of the good values of each box, (boxes, n); values are (boxes, points, n). Without any: 0."""
+    ordered = np.sort(np.where(good[..., None], values, np.inf), axis=1)
+    count = np.maximum(good.sum(axis=1), 1)
+    box = np.arange(len(values))
+    median = (ordered[box, (count - 1) // 2] + ordered[box, count // 2]) / 2
+    return np.asarray(np.where(good.any(axis=1)[:, None], median, 0))
 
 
 @dataclass
@@ -189,17 +207,16 @@ class Follower:
         self._kept.append(_Kept(frame, to_grey(kept), kept, picture.shape[1]))
         if len(self._kept) > KEPT_PICTURES:
             self._kept[-KEPT_PICTURES - 1].picture = None
-        self._walks = [w for w in self._walks if self._step(w, self._kept[-2], self._kept[-1])]
+        if len(self._kept) > 1:
+            self._walks = self._step(self._walks, self._kept[-2], self._kept[-1])
         for chain in self._by_frame[frame]:
             self._second_look(chain, frame)
         for walk in self._walks:
             self._meet(walk, frame)
         self._walks = [w for w in self._walks if frame not in w.chain.seen]
-        for chain in self._by_frame[frame]:
-            if counts(chain.sightings(), self._threshold):
-                self._go_back(chain, frame)
-                if frame + 1 not in chain.seen:
-                    self._walks.append(self._begin(chain, frame, 1))
+        counted = [chain for chain in self._by_frame[frame] if counts(chain.sightings(), self._threshold)]
+        self._go_back([chain for chain in counted if frame - 1 not in chain.seen], frame)
+        self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
 
     def _second_look(self, chain: _Chain, frame: int) -> None:
         """Look again at what was seen too weakly to count, at its best frame."""
@@ -221,16 +238,11 @@ class Follower:
                 other.seen = {}
                 return
 
-    def _go_back(self, chain: _Chain, frame: int) -> None:
-        """Carry a chain backward from a sighting: to its beginning, or to the sighting before."""
-        if frame - 1 in chain.seen:
-            return
-        walk = self._begin(chain, frame, -1)
-        later = self._kept[-1]
-        for earlier in list(self._kept)[-2::-1]:
-            if not self._step(walk, later, earlier):
-                return
-            later = earlier
+    def _go_back(self, chains: Sequence[_Chain], frame: int) -> None:
+        """Carry chains backward from a sighting: to their beginning, or to the sighting before."""
+        walks = [self._begin(chain, frame, -1) for chain in chains]
+        for later, earlier in pairwise(reversed(self._kept)):
+            walks = self._step(walks, later, earlier)
 
     def _begin(self, chain: _Chain, frame: int, way: int) -> _Walk:
         """Return a walk from a sighting, forward (1) or backward (-1)."""
@@ -250,27 +262,34 @@ class Follower:
             return min(self._timeline.first_from(time(frame) + reach), last)
         return max(self._timeline.first_from(time(frame) - reach), first)
 
-    def _step(self, walk: _Walk, a: _Kept, b: _Kept) -> bool:
-        """Carry a walk by one frame; return whether it goes on."""
-        if b.frame in walk.chain.seen:
-            return False
-        if (b.frame > walk.until) if b.frame > a.frame else (b.frame < walk.until):
-            return False
+    def _step(self, walks: Sequence[_Walk], a: _Kept, b: _Kept) -> list[_Walk]:
+        """Carry walks by one frame; return those that go on."""
+        way = 1 if b.frame > a.frame else -1
+        going = [w for w in walks if b.frame not in w.chain.seen and (w.until - b.frame) * way >= 0]
+        if not going:
+            return []
         scale = b.grey.shape[1] / b.width
-        middle = (walk.row[:2] + walk.row[2:]) / 2
-        camera = np.array(self._timeline.moved(float(middle[0]), float(middle[1]), a.frame, b.frame)) - middle
-        moved, trust = carry(a.grey, b.grey, walk.row * scale, (camera + walk.motion) * scale)
-        if trust:
-            own = (moved[:2] + moved[2:]) / 2 / scale - middle - camera
-            walk.row, walk.motion, walk.trusted = moved / scale, (walk.motion + own) / 2, b.frame
-        else:
-            walk.row, walk.motion = walk.row + np.tile(camera + walk.motion, 2), walk.motion * DECAY
-        weak = abs(self._timeline.time(b.frame) - self._timeline.time(walk.trusted)) > WEAK_S
-        if weak or (walk.row[2:] <= 0).any() or (walk.row[:2] * scale >= b.grey.shape[::-1]).any():
+        rows, motions = np.array([w.row for w in going]), np.array([w.motion for w in going])
+        middles = (rows[:, :2] + rows[:, 2:]) / 2
+        camera = np.array([self._timeline.moved(x, y, a.frame, b.frame) for x, y in middles.tolist()]) - middles
+        moved, trusts = carry(a.grey, b.grey, rows * scale, (camera + motions) * scale)
+        for n, walk in enumerate(going):
+            if trusts[n]:
+                own = (moved[n, :2] + moved[n, 2:]) / 2 / scale - middles[n] - camera[n]
+                walk.row, walk.motion, walk.trusted = moved[n] / scale, (walk.motion + own) / 2, b.frame
+            else:
+                walk.row, walk.motion = walk.row + np.tile(camera[n] + walk.motion, 2), walk.motion * DECAY
+        return [w for w, trust in zip(going, trusts, strict=True) if self._goes_on(w, b, float(trust))]
+
+    def _goes_on(self, walk: _Walk, at: _Kept, trust: float) -> bool:
+        """Note where a walk has come to; return whether it goes on."""
+        weak = abs(self._timeline.time(at.frame) - self._timeline.time(walk.trusted)) > WEAK_S
+        size = np.array(at.grey.shape[::-1]) * at.width / at.grey.shape[1]
+        if weak or (walk.row[2:] <= 0).any() or (walk.row[:2] >= size).any():
             return False
         box = Box.outward(*(float(v) for v in walk.row))
-        walk.chain.carried.append(Detection(b.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
-        self._look_ahead(walk, b)
+        walk.chain.carried.append(Detection(at.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
+        self._look_ahead(walk, at)
         return True
 
     def _look_ahead(self, walk: _Walk, at: _Kept) -> None:
