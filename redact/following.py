@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.detectors.looks import Look
-from redact.geometry import Box
+from redact.geometry import Box, join
 from redact.plan import FLOW, Detection
 from redact.sightings import Timeline
 from redact.tracking import LEAD_S, MOTION_SIGHTINGS, counts, motion_of
@@ -47,9 +47,14 @@ SURE_SCORE = 0.5
 DECAY = 0.9  # of the motion for each step in which the flow is not believed
 # Frames from a sighting at which a small look is taken, and how it is turned, in degrees from that sighting's turn.
 LOOK_AFTER = {2: (0,), 6: (0, 45, -45), 14: (0, 45, -45)}
+GAP_LOOK_AFTER = (6, 14)  # those that are taken between sightings as well
 LOOK_PART = 3.2  # side of the part that is looked at, in sizes of the face
 LOOK_SIDE = 128  # pixels to which it is brought: a face is then about 40 pixels, which detectors know best
-SECOND_TURNS = (0, 45, -45)  # likewise for a second look at what was seen weakly
+SECOND_TURNS = (0, 45, -45)  # likewise for a second look at a sighting in doubt
+SINKS = 0.6  # a score below this share of the worst of those just before is in doubt,
+JUMPS = 0.5  # so is a sighting this many sizes away from where the motion would have it,
+SWELLS = 1.3  # or so many times as large or small as the one before,
+AGAIN_S = Fraction(8, 25)  # but no chain is looked at again sooner than this
 LOOK_SCORE = 0.2  # from which a small look counts
 NEAR = 0.6  # how far a sighting may lie from where the box was carried, in sizes, to take over
 MAX_RATIO = 1.5  # and how many times as large or small it may be
@@ -85,7 +90,7 @@ def carry(before: Picture, after: Picture, rows: Rows, motions: Rows) -> tuple[R
     size = np.array(before.shape[::-1])
     middle, half = (rows[:, :2] + rows[:, 2:]) / 2, np.maximum((rows[:, 2:] - rows[:, :2]) / 2, 8)
     points = STEPS * half[:, None] + middle[:, None]
-    inside: NDArray[np.bool_] = np.asarray(((points >= 0) & (points < size)).all(axis=2))
+    inside = ((points >= 0) & (points < size)).all(axis=2)
     inside &= (inside.sum(axis=1) >= GRID)[:, None]
     margin = 2 * half + 24 + np.abs(motions)
     used = inside.any(axis=1)
@@ -103,7 +108,7 @@ def carry(before: Picture, after: Picture, rows: Rows, motions: Rows) -> tuple[R
     good = np.zeros_like(inside)
     good[inside] = found & returned & (np.linalg.norm(back - grid, axis=1) < MAX_ERROR)
     trust = good.sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
-    held: NDArray[np.bool_] = np.asarray(trust >= MIN_TRUST)
+    held = trust >= MIN_TRUST
     ends = np.zeros_like(points)
     ends[inside] = there + low
     shift = _medians(ends - points, good)
@@ -136,7 +141,7 @@ def _medians(values: Rows, good: NDArray[np.bool_]) -> Rows:
     count = np.maximum(good.sum(axis=1), 1)
     box = np.arange(len(values))
     median = (ordered[box, (count - 1) // 2] + ordered[box, count // 2]) / 2
-    return np.asarray(np.where(good.any(axis=1)[:, None], median, 0))
+    return np.where(np.asarray(good.any(axis=1))[:, None], median, 0)
 
 
 @dataclass
@@ -155,6 +160,7 @@ class _Chain:
 
     seen: dict[int, Detection]
     carried: list[Detection] = field(default_factory=list)
+    next_look: Fraction = Fraction(0)  # when a sighting in doubt may be looked at again
 
     def sightings(self) -> list[Detection]:
         """Return the sightings in the order of their frames."""
@@ -219,13 +225,29 @@ class Follower:
         self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
 
     def _second_look(self, chain: _Chain, frame: int) -> None:
-        """Look again at what was seen too weakly to count, at its best frame."""
-        sightings = chain.sightings()
+        """Look again at a sighting in doubt: the best of those too weak to count, one that sinks, or one that jumps."""
+        sightings, seen = chain.sightings(), chain.seen[frame]
         best = max(sightings, key=lambda d: d.score)
-        if best.frame == frame and not counts(sightings, self._threshold):
-            seen = self._look(self._kept[-1], _row(best.box), best, SECOND_TURNS)
-            if seen is not None and seen.score > best.score:
-                chain.seen[frame] = seen
+        weak = best.frame == frame and not counts(sightings, self._threshold)
+        if not weak and not self._wavers(chain, sightings, seen):
+            return
+        chain.next_look = self._timeline.time(frame) + AGAIN_S
+        again = self._look(self._kept[-1], _row(seen.box), seen, SECOND_TURNS)
+        if again is not None and again.score > seen.score:
+            chain.seen[frame] = again if weak else replace(again, box=join([again.box, seen.box]))
+
+    def _wavers(self, chain: _Chain, sightings: Sequence[Detection], seen: Detection) -> bool:
+        """Return whether a sighting is much weaker than those before, or not where or as large as it should be."""
+        earlier = [d for d in sightings if d.frame < seen.frame][-MOTION_SIGHTINGS:]
+        if not earlier or self._timeline.time(seen.frame) < chain.next_look:
+            return False
+        last = earlier[-1]
+        moved = self._timeline.moved(*last.box.center, last.frame, seen.frame)
+        expected = np.array(moved) + motion_of(earlier, self._timeline) * (seen.frame - last.frame)
+        sizes = [math.sqrt(d.box.area) for d in (last, seen)]
+        jump = float(np.linalg.norm(expected - seen.box.center)) / max(sizes)
+        sinks = seen.score < SINKS * min(d.score for d in earlier)
+        return sinks or jump > JUMPS or max(sizes) > SWELLS * min(sizes)
 
     def _meet(self, walk: _Walk, frame: int) -> None:
         """Let a chain that begins where this one was carried go on with it."""
@@ -293,11 +315,12 @@ class Follower:
         return True
 
     def _look_ahead(self, walk: _Walk, at: _Kept) -> None:
-        """Take a small look where a walk has come to beyond its sightings; what it finds takes over."""
+        """Take a small look where a walk has come to; what it finds takes over."""
+        away = abs(at.frame - walk.start.frame)
         between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
-        if between or abs(at.frame - walk.start.frame) not in LOOK_AFTER or at.picture is None:
+        if away not in (GAP_LOOK_AFTER if between else LOOK_AFTER) or at.picture is None:
             return
-        seen = self._look(at, walk.row, walk.start, LOOK_AFTER[abs(at.frame - walk.start.frame)])
+        seen = self._look(at, walk.row, walk.start, LOOK_AFTER[away])
         if seen is None:
             return
         walk.chain.seen[at.frame] = seen

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -291,11 +293,52 @@ def test_a_gap_is_filled_from_both_sides_also_where_the_motion_is_a_curve() -> N
     assert ways == [1, *[2] * 29, 1]
 
 
-def test_no_small_looks_are_taken_between_sightings() -> None:
+def test_a_long_gap_is_looked_into() -> None:
     watcher = Watcher(still)
-    follow(film(60, still), [sightings(still, [*range(5, 11), *range(40, 46)])], look_at=watcher)
-    assert watcher.asked
+    seen = sightings(still, [*range(5, 11), *range(40, 46)])
+    (chain,) = follow(film(60, still), [seen], look_at=watcher)
+    found = {d.frame for d in chain if d.detector == "small look"}
+    assert any(10 < frame < 40 for frame in found)
+    assert not any(frame in {*range(5, 11), *range(40, 46)} for frame, _ in watcher.asked)
+
+
+def test_a_short_gap_is_filled_by_the_picture_alone() -> None:
+    watcher = Watcher(still)
+    follow(film(60, still), [sightings(still, [n for n in range(5, 46) if n % 5 < 2])], look_at=watcher)
     assert not any(5 <= frame <= 45 for frame, _ in watcher.asked)
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "looked_at"),
+    [
+        (sighting(20, still(20), score=0.4), True),
+        (sighting(20, still(20), score=0.6), False),
+        (sighting(20, (still(20)[0] + 0.55 * SIDE, still(20)[1])), True),
+        (sighting(20, (still(20)[0] + 0.2 * SIDE, still(20)[1])), False),
+        (replace(sighting(20, still(20)), box=box_at(still(20)).grow(0.2, 0.2, 0.2, 0.2)), True),
+        (replace(sighting(20, still(20)), box=box_at(still(20)).grow(0.1, 0.1, 0.1, 0.1)), False),
+    ],
+    ids=["sinks", "sinks a little", "jumps", "moves", "swells", "grows"],
+)
+def test_a_sighting_that_does_not_fit_those_before_is_looked_at_again(doubtful: Detection, looked_at: bool) -> None:
+    watcher = Watcher(still)
+    seen = [*sightings(still, range(5, 20)), doubtful, *sightings(still, range(21, 40))]
+    (chain,) = follow(film(60, still), [seen], look_at=watcher)
+    assert (20 in {frame for frame, _ in watcher.asked}) == looked_at
+    at = next(d for d in chain if d.frame == 20)
+    assert at.box.contains(doubtful.box)
+    if looked_at:
+        assert at.box.contains(box_at(still(20)))
+        assert at.detector == "small look"
+
+
+def test_a_face_in_doubt_is_not_looked_at_in_every_frame() -> None:
+    watcher = Watcher(still)
+    flicker = [sighting(n, still(n), score=0.9 if n % 6 else 0.3) for n in range(5, 55)]
+    follow(film(60, still), [flicker], look_at=watcher)
+    asked = sorted({frame for frame, _ in watcher.asked if 5 <= frame <= 54})
+    assert 3 <= len(asked) <= 9
+    assert all(b - a >= 8 for a, b in itertools.pairwise(asked))
 
 
 def test_a_face_on_a_wall_is_carried_where_the_camera_pans_fast() -> None:
