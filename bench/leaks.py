@@ -9,8 +9,9 @@ measured as well. NAME.frames.txt marks a clip of which only some frames are lab
 
 --deface runs deface on each clip in turn with the tool: it is not installed by this project, give it an environment of
 its own. --switch-off runs the tool once more for each mechanism named, without it; there is no option for that in the
-tool, the bench replaces constants and functions of it. Prints each clip as it is done, then the tables: by cause, what
-each mechanism is worth, and the summary. --worst draws what leaked most, as FOLDER/NAME.faces.TOOL.png: real people.
+tool, the bench replaces constants and functions of it. Mechanisms back each other up, so A+B switches both off.
+Prints each clip as it is done, then the tables: by cause, what each mechanism is worth, and the summary. --worst draws
+what leaked most, as FOLDER/NAME.faces.TOOL.png: real people.
 
 Exit status 1: a run failed. 2: it was called wrongly, or a mechanism is no longer where it was.
 """
@@ -104,12 +105,17 @@ MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
 }
 
 
-def replacements(mechanism: str) -> list[Replacement]:
-    """Return what has to be replaced in the tool to switch a mechanism off.
+def replacements(mechanisms: str) -> list[Replacement]:
+    """Return what has to be replaced in the tool to switch a mechanism off, or several with a plus between them.
 
     Raises:
         LookupError: there is no such mechanism, or it is no longer where it was: nothing would be measured.
     """
+    return [replaced for mechanism in mechanisms.split("+") for replaced in _replaced(mechanism)]
+
+
+def _replaced(mechanism: str) -> list[Replacement]:
+    """Return what has to be replaced in the tool to switch one mechanism off."""
     if mechanism not in MECHANISMS:
         raise LookupError(f"{mechanism} is no mechanism; there are {', '.join(MECHANISMS)}.")
     try:
@@ -251,7 +257,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--meter", type=Path, help="another leak meter, as a process")
     parser.add_argument("--csv", type=Path, help="write every row here as well")
     parser.add_argument("--clips", metavar="NAME,...", help="only these")
-    parser.add_argument("--switch-off", metavar="MECHANISM,...", default="", help=f"all, or {', '.join(MECHANISMS)}")
+    parser.add_argument(
+        "--switch-off", metavar="MECHANISM,...", default="", help=f"all, or {', '.join(MECHANISMS)}; A+B for both"
+    )
     parser.add_argument("--worst", type=Path, metavar="FOLDER", help="draw what leaked most; not with --meter")
     options = parser.parse_args(ours)
     if options.meter and options.worst:

@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 import redact
 from redact.errors import PlanError, RedactError, UsageError, VerificationError
-from redact.plan import AUDIO, EFFECTS, Plan, Settings, Verdict
+from redact.plan import AUDIO, EFFECTS, LEVELS, Plan, Region, Settings, Verdict
 from redact.records import to_plain
+from redact.regions import parse_time
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,15 +37,39 @@ class Time(click.ParamType[Fraction]):
         if isinstance(value, Fraction):
             return value
         try:
-            seconds = Fraction(0)
-            for part in str(value).split(":"):
-                seconds = seconds * 60 + Fraction(part.strip())
-            return seconds
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is not a time; write seconds (12.4) or minutes and seconds (3:02.5).", param, ctx)
+            return parse_time(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
+class Labels(click.ParamType[tuple[str, ...]]):
+    """What is covered: a level, or labels, or both, with commas between them."""
+
+    name = "cover"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the labels."""
+        named = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return tuple(sorted({label for part in named for label in LEVELS.get(part, (part,))}))
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names in order, each once."""
+        return tuple(sorted({part.strip() for part in value.split(",")})) if isinstance(value, str) else tuple(value)
+
+
+REGION = click.option("--region", multiple=True, help="Cover x,y,w,h[@from-to], in pixels and seconds.")
 OPTIONS = {
+    "cover": click.option("--cover", type=Labels(), help="A level (faces, heads, people), or labels."),
+    "marks": click.option("--marks", type=Names(), help="Marks to look for: names in the library."),
+    "region": REGION,
+    "regions": click.option("--regions", type=click.Path(path_type=Path), help="A file of regions to cover."),
+    "camera": click.option("--camera", help="Cover the regions that were saved for this camera."),
     "effect": click.option("--effect", type=click.Choice(EFFECTS), help="How regions are covered."),
     "from_time": click.option("--from", "from_time", type=Time(), help="Where the excerpt begins."),
     "to_time": click.option("--to", "to_time", type=Time(), help="Where the excerpt ends."),
@@ -61,7 +86,10 @@ OPTIONS = {
     ),
     "overwrite": click.option("--overwrite", is_flag=True, default=None, help="Replace existing files."),
 }
-TO_ANALYSE = ("from_time", "to_time", "threshold", "fast", "overwrite")
+TO_ANALYSE = (
+    *("cover", "marks", "region", "regions", "camera"),
+    *("from_time", "to_time", "threshold", "fast", "overwrite"),
+)
 TO_RENDER = ("effect", "audio", "crf", "keep_names", "allow_empty", "overwrite")
 
 OUTPUT = click.option(
@@ -84,7 +112,19 @@ def options(*names: str) -> Callable[[Command], Command]:
 def settings_from(base: Settings, given: dict[str, Any]) -> Settings:
     """Return the settings with those replaced that were given on the command line."""
     values = {f.name: getattr(base, f.name) for f in fields(Settings)}
+    if "region" in given:
+        given["regions"] = _regions_from(given.pop("region"), given["regions"], given.pop("camera"))
     return Settings(**values | {name: value for name, value in given.items() if value is not None})
+
+
+def _regions_from(texts: Sequence[str], file: Path | None, camera: str | None) -> tuple[Region, ...]:
+    """Return the regions that were given in any of three ways."""
+    from redact import cameras, regions
+
+    given = [regions.parse_region(text) for text in texts]
+    given += regions.read_regions(file) if file else ()
+    given += cameras.regions_for(cameras.load(camera)) if camera else ()
+    return tuple(given)
 
 
 class Bars:
@@ -131,7 +171,7 @@ def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: A
     if len(clips) > 1 and output.suffix.lower() == ".mp4":
         raise UsageError("With several clips, -o names a folder, not a copy.")
     begin = time.monotonic()
-    detectors = load_detectors()
+    detectors = load_detectors(settings)
     space = custody.open_workspace(output)
     bars = Bars()
     titles = len(clips) > 1
@@ -170,7 +210,7 @@ def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> No
     settings = settings_from(DEFAULTS, given)
     bars = Bars()
     try:
-        plan, path = pipeline.analyse(clip, custody.open_workspace(output), settings, load_detectors(), bars)
+        plan, path = pipeline.analyse(clip, custody.open_workspace(output), settings, load_detectors(settings), bars)
     finally:
         bars.close()
     if as_json:
@@ -195,7 +235,7 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     bars = Bars()
     try:
         space = custody.open_workspace(output)
-        outcome = pipeline.release(read, clip or Path(read.source.path), space, load_detectors(), bars)
+        outcome = pipeline.release(read, clip or Path(read.source.path), space, load_detectors(read.settings), bars)
     finally:
         bars.close()
     if as_json:
@@ -212,13 +252,14 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
 def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> None:
     """Check COPY against its plan and clip."""
     from redact import pipeline, verification
-    from redact.detectors import load_detectors, load_others
+    from redact.detectors import load_detectors
 
     read = pipeline.read_plan(plan)
     bars = Bars()
     try:
         where = clip or Path(read.source.path)
-        verdict = verification.verify(copy, read, where, [*load_detectors(), *load_others()], bars("verify")).verdict
+        eyes = pipeline.face_detectors(load_detectors(read.settings), read.settings)
+        verdict = verification.verify(copy, read, where, eyes, bars("verify")).verdict
     finally:
         bars.close()
     if as_json:
@@ -277,6 +318,89 @@ def log_command(output: Path, as_json: bool) -> None:
         )
     if not as_json:
         click.echo(f"{len(report.entries)} lines, the chain is whole")
+
+
+@cli.group("mark")
+def mark_group() -> None:
+    """Keep examples of marks (tattoos, badges, emblems, numbers) that `run --marks` looks for."""
+
+
+@mark_group.command("add")
+@click.argument("name")
+@click.option("--image", type=click.Path(path_type=Path), help="A picture of the mark and little else.")
+@click.option("--clip", type=click.Path(path_type=Path), help="A clip that shows it,")
+@click.option("--at", type=Time(), help="when,")
+@click.option("--box", help="and where: x,y,w,h.")
+def mark_add(name: str, image: Path | None, clip: Path | None, at: Fraction | None, box: str | None) -> None:
+    """Keep an example of the mark NAME. Add again for another view of it."""
+    from redact import marks, media, regions
+
+    if image is not None and (clip, at, box) == (None, None, None):
+        picture = marks.read(image)
+    elif image is None and clip is not None and at is not None and box is not None:
+        picture = marks.crop(media.frame_at(clip, at).picture, regions.parse_region(box).keys[0].box)
+    else:
+        raise UsageError("An example is a picture (--image), or a place in a clip (--clip, --at and --box together).")
+    click.echo(f"{name} is kept, with {marks.add(name, picture)} details to know it by")
+
+
+@mark_group.command("list")
+def mark_list() -> None:
+    """Show the names of the marks."""
+    from redact import marks
+
+    for name in marks.names():
+        click.echo(name)
+
+
+@mark_group.command("remove")
+@click.argument("name")
+def mark_remove(name: str) -> None:
+    """Remove all examples of the mark NAME."""
+    from redact import marks
+
+    click.echo(f"{marks.remove(name)} example(s) of {name} removed")
+
+
+@cli.group("camera")
+def camera_group() -> None:
+    """Keep what always stands in the picture of a camera, for `run --camera`."""
+
+
+@camera_group.command("add")
+@click.argument("name")
+@click.option("--clip", required=True, type=click.Path(path_type=Path), help="A clip of this camera.")
+@REGION
+@click.option("--regions", type=click.Path(path_type=Path), help="A file of regions.")
+@click.option("--overwrite", is_flag=True, help="Replace the profile.")
+def camera_add(name: str, clip: Path, region: tuple[str, ...], regions: Path | None, overwrite: bool) -> None:
+    """Keep regions for all clips of the camera NAME."""
+    from redact import cameras, media
+
+    height, width = media.frame_at(clip, Fraction(0)).picture.shape[:2]
+    cameras.save(name, width, height, _regions_from(region, regions, None), overwrite=overwrite)
+    click.echo(f"{name} is kept, for pictures of {width}x{height}")
+
+
+@camera_group.command("list")
+def camera_list() -> None:
+    """Show the cameras and their regions."""
+    from redact import cameras
+
+    for name in cameras.names():
+        profile = cameras.load(name)
+        named = ", ".join(region.name for region in profile.regions)
+        click.echo(f"{name:<16} {profile.width}x{profile.height}  {named}")
+
+
+@camera_group.command("remove")
+@click.argument("name")
+def camera_remove(name: str) -> None:
+    """Remove the profile of the camera NAME."""
+    from redact import cameras
+
+    cameras.remove(name)
+    click.echo(f"{name} is removed")
 
 
 @cli.group("models")
@@ -343,6 +467,7 @@ def _outcome_json(result: Any) -> dict[str, Any]:
         "frames_covered": plan.covered_frames(),
         "tracks": len(plan.tracks),
         "doubts": len(plan.doubts),
+        "marks": _marks_of(plan),
         "checks": to_plain(result.verdict.checks),
     }
 
@@ -360,8 +485,23 @@ def _summarize(plan: Plan, verdict: Verdict, copy: Path) -> None:
     click.echo(f"{'covered':<12} {covered} of {frames} frames, {length * covered / frames:.1f} of {length:.1f} s")
     worst = f", the highest risk {plan.doubts[0].risk:.2f}: see `redact sheet`" if plan.doubts else ""
     click.echo(f"{'in doubt':<12} {len(plan.doubts)} stretches{worst}")
+    for name, found in _marks_of(plan).items():
+        click.echo(f"{'mark ' + name:<12} {'; '.join(found) or 'NOT FOUND'}")
     _print_checks(verdict)
     click.echo(f"{'copy':<12} {copy}")
+
+
+def _marks_of(plan: Plan) -> dict[str, list[str]]:
+    """Return for each mark that was looked for in how many frames it was seen, and where it was lost."""
+    begins, ends, frames = plan.source.begins, plan.source.ends, plan.source.frames
+    step = float(ends - begins) / max(frames - 1, 1)
+    found: dict[str, list[str]] = {name: [] for name in plan.settings.marks}
+    for track in plan.tracks:
+        name, _, seen = track.reason.removeprefix("mark:").partition(": ")
+        if track.label == "mark" and name in found:
+            first, last = (float(begins) + (n - plan.source.first) * step for n in (track.first, track.last))
+            found[name].append(f"{seen}, from {first:.1f} to {last:.1f} s")
+    return found
 
 
 def _print_checks(verdict: Verdict) -> None:

@@ -12,6 +12,7 @@ from redact.tracking import counted, counts
 
 UNSEEN_S = Fraction(1, 2)  # how long nothing was seen of a face that is covered before that is in doubt
 HIDDEN = 0.8  # share of a box that a track must cover for it to be covered
+FOLLOWED = ("face", "mark")  # labels of what is looked for in every frame; other things come and go between two looks
 LOST_RISK = 0.6  # of a track that ends where people do not vanish; somebody may be there still
 UNSEEN_RISK = 0.3  # of a long stretch without a sighting, and as much again where the picture could not be followed
 DROPPED_RISK = 1.5  # times the score of what was left out
@@ -35,8 +36,9 @@ def find_doubts(
     """
     doubts: list[Doubt] = []
     for chain, track in zip(counted(chains, threshold), tracks, strict=True):
-        doubts += [*_unseen(chain, track, timeline), *_lost(chain, track, timeline, size)]
-    dropped = [chain for chain in chains if not counts(chain, threshold)]
+        if chain[0].label in FOLLOWED:
+            doubts += [*_unseen(chain, track, timeline), *_lost(chain, track, timeline, size)]
+    dropped = [chain for chain in chains if chain[0].label in FOLLOWED and not counts(chain, threshold)]
     doubts += [_dropped(chain) for chain in dropped if not _is_covered(chain, tracks)]
     return tuple(sorted(doubts, key=lambda d: (-d.risk, d.first, d.box.x0, d.box.y0)))
 

@@ -22,7 +22,7 @@ from redact.detectors.looks import Look
 from redact.geometry import Box, join
 from redact.plan import FLOW, Detection
 from redact.sightings import Timeline
-from redact.tracking import LEAD_S, MOTION_SIGHTINGS, counts, motion_of
+from redact.tracking import MOTION_SIGHTINGS, counts, kind, lead_s, motion_of
 
 Picture = NDArray[np.uint8]
 Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1, or one of them
@@ -42,7 +42,7 @@ MAX_ERROR = 1.0  # pixels between a point and where forward and backward flow to
 MIN_TRUST = 0.3  # share of the points that must come back for the flow to be believed
 SCALE_STEP = 0.1  # how much the size may change from one frame to the next
 WEAK_S = Fraction(2, 5)  # how long a box is carried on while the flow is not believed
-FOLLOW_S = Fraction(3)  # and how long at most; only as long as `LEAD_S` where no sighting was sure
+FOLLOW_S = Fraction(3)  # and how long at most; only as long as `lead_s` says where no sighting was sure
 SURE_SCORE = 0.5
 DECAY = 0.9  # of the motion for each step in which the flow is not believed
 # Frames from a sighting at which a small look is taken, and how it is turned, in degrees from that sighting's turn.
@@ -227,6 +227,8 @@ class Follower:
     def _second_look(self, chain: _Chain, frame: int) -> None:
         """Look again at a sighting in doubt: the best of those too weak to count, one that sinks, or one that jumps."""
         sightings, seen = chain.sightings(), chain.seen[frame]
+        if seen.label != "face":
+            return
         best = max(sightings, key=lambda d: d.score)
         weak = best.frame == frame and not counts(sightings, self._threshold)
         if not weak and not self._wavers(chain, sightings, seen):
@@ -253,7 +255,8 @@ class Follower:
         """Let a chain that begins where this one was carried go on with it."""
         for other in self._by_frame[frame]:
             begins = min(other.seen) == frame and not other.seen.keys() & walk.chain.seen.keys()
-            if begins and _is_near(walk.row, _row(other.seen[frame].box)):
+            same = kind(other.seen[frame]) == kind(walk.start)
+            if begins and same and _is_near(walk.row, _row(other.seen[frame].box)):
                 walk.chain.seen |= other.seen
                 for n in other.seen:
                     self._by_frame[n] = [walk.chain if c is other else c for c in self._by_frame[n]]
@@ -276,9 +279,9 @@ class Follower:
 
     def _reach(self, chain: _Chain, frame: int, way: int) -> int:
         """Return the last frame to which a chain may be carried: farther, the longer and surer it was seen."""
-        time, reach = self._timeline.time, LEAD_S
+        time, reach = self._timeline.time, lead_s(chain.seen[frame].label)
         if any(d.score >= SURE_SCORE for d in chain.seen.values()):
-            reach = min(FOLLOW_S, LEAD_S + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
+            reach = min(FOLLOW_S, reach + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
         first, last = self._timeline.scene(frame)
         if way > 0:
             return min(self._timeline.first_from(time(frame) + reach), last)
@@ -316,6 +319,8 @@ class Follower:
 
     def _look_ahead(self, walk: _Walk, at: _Kept) -> None:
         """Take a small look where a walk has come to; what it finds takes over."""
+        if walk.start.label != "face":
+            return
         away = abs(at.frame - walk.start.frame)
         between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
         if away not in (GAP_LOOK_AFTER if between else LOOK_AFTER) or at.picture is None:

@@ -34,7 +34,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
-from redact.errors import InputError, OutputError, PlanError
+from redact.errors import InputError, OutputError, PlanError, UsageError
 from redact.plan import Plan
 
 Picture = NDArray[np.uint8]
@@ -517,6 +517,25 @@ class SoundReader:
         part.time_base = Fraction(1, self.rate)
         part.pts = position + start
         yield part
+
+
+def frame_at(path: Path, time: Fraction) -> Frame:
+    """Return the frame of a clip that is shown at a time.
+
+    Raises:
+        InputError: the clip cannot be read.
+        UsageError: it ends before that time, so far as its last frame tells.
+    """
+    shown: Frame | None = None
+    with FrameReader(path) as reader:
+        for frame in reader:
+            if frame.time > time:
+                return shown or frame
+            shown = frame
+    assert shown is not None
+    if time > shown.time + 1 / reader.rate:
+        raise UsageError(f"{path.name} ends at {float(shown.time):.2f} s, before {float(time):g} s.")
+    return shown
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,15 @@ from redact.verification import Findings
 Progress = Callable[[int, int | None], None]
 PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
 
+LOOKED_WITH = (
+    "from_time",
+    "to_time",
+    "cover",
+    "marks",
+    "regions",
+    "threshold",
+    "fast",
+)  # settings that plans depend on
 ROUNDS = 3  # a copy is made at most this often with what was found in the one before
 
 
@@ -46,7 +55,7 @@ def run(
     sha256 = hash_file(clip)
     custody.release_name(space, clip, sha256, settings)
     path = custody.private_path(space, clip, sha256, ".plan.json")
-    plan = _reusable_plan(path, sha256, settings) or _look_and_plan(clip, path, space, settings, detectors, progress)
+    plan = _reusable_plan(path, settings, detectors) or _look_and_plan(clip, path, space, settings, detectors, progress)
     custody.write_private(path, dump_plan(plan).encode())
     return release(plan, clip, space, detectors, progress)
 
@@ -88,18 +97,25 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
     """
     name = custody.release_name(space, clip, plan.source.sha256, plan.settings)
     details = {"clip": str(clip), **custody.identity(plan.source.sha256, plan.settings)}
-    if not any(track.action == "cover" for track in plan.tracks) and not plan.settings.allow_empty:
+    if not _found_enough(plan) and not plan.settings.allow_empty:
         custody.record(space, "hold back", {**details, "reason": "nothing was found"})
-        raise ReviewRequired(f"Nothing to cover was found in {clip.name}. That may be wrong, so it was not released.")
+        what = "Nobody" if analysis.covers_faces(plan.settings) else "Nothing to cover"
+        raise ReviewRequired(f"{what} was found in {clip.name}. That may be wrong, so it was not released.")
     partial = custody.private_path(space, clip, plan.source.sha256, ".partial.mp4")
     partial.unlink(missing_ok=True)
     try:
-        checkers = [*detectors, *load_others()]
+        checkers = face_detectors(detectors, plan.settings)
         plan, verdict = _render_until_clean(plan, clip, partial, space, details, checkers, progress)
         copy = custody.release(space, partial, name, plan, verdict, clip)
     finally:
         partial.unlink(missing_ok=True)
     return Outcome(clip, plan, verdict, copy)
+
+
+def _found_enough(plan: Plan) -> bool:
+    """Return whether somebody is covered, or, where faces are not to be, anything. A clock alone is no success."""
+    covered = {track.label for track in plan.tracks if track.action == "cover"}
+    return bool(covered & {"face", "head", "person"} if analysis.covers_faces(plan.settings) else covered)
 
 
 def _render_until_clean(
@@ -158,6 +174,13 @@ def _draw_remaining(plan: Plan, partial: Path, findings: Findings, path: Path, p
     return f"Nothing was released. Look at what is still to be seen, {path}, and cover it in the plan."
 
 
+def face_detectors(detectors: Sequence[Detector], settings: Settings) -> list[Detector]:
+    """Return the detectors that look at a copy: all those of faces, where faces are covered."""
+    if not analysis.covers_faces(settings):
+        return []
+    return [*(d for d in detectors if "face" in d.labels), *load_others()]
+
+
 def read_plan(path: Path) -> Plan:
     """Return the plan in a file.
 
@@ -191,26 +214,28 @@ def _look_and_plan(
         )
         sightings = replace(sightings, chains=chains)
         custody.write_private(kept, dump_sightings(sightings))
-    plan = analysis.make_plan(sightings, settings)
+    followed = analysis.follow_regions(clip, sightings.timeline, settings, progress("follow regions"))
+    plan = analysis.make_plan(sightings, settings, followed)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}
     custody.record(space, "analyse", {"clip": str(clip), "source": to_plain(plan.source), **details})
     return plan
 
 
-def _reusable_plan(path: Path, sha256: str, settings: Settings) -> Plan | None:
+def _reusable_plan(path: Path, settings: Settings, detectors: Sequence[Detector]) -> Plan | None:
     """Return the plan of an earlier run with the settings of this one, or None where there is none.
 
     Raises:
-        OutputError: there is one for another excerpt, threshold or speed, which would be lost.
+        OutputError: there is one that was made otherwise, which would be lost.
         PlanError: there is one that cannot be read.
     """
     if settings.overwrite or not path.exists():
         return None
     plan = read_plan(path)
-    fields = ("from_time", "to_time", "threshold", "fast")
-    if any(getattr(plan.settings, field) != getattr(settings, field) for field in fields):
+    differ = [field for field in LOOKED_WITH if getattr(plan.settings, field) != getattr(settings, field)]
+    differ += ["models"] if plan.models != analysis.models_of(detectors) else []
+    if differ:
         raise OutputError(
-            f"There is a plan for another excerpt, threshold or speed of this clip: {path}.",
+            f"There is a plan of this clip that was made otherwise ({', '.join(differ)}): {path}.",
             "Use --overwrite to replace it, or another output folder to keep both.",
         )
     return plan.with_settings(settings)

@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from redact.errors import UsageError
 from redact.geometry import Box
 
-SCHEMA = 2
+SCHEMA = 3
 LABELS = ("face", "head", "person", "text", "code", "plate", "mark", "nudity", "region")
+LEVELS = {
+    "faces": ("face", "text", "code"),
+    "heads": ("head", "text", "code"),
+    "people": ("head", "person", "text", "code"),
+}
+ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
 EFFECTS = ("blur", "solid", "mosaic")
 ACTIONS = ("cover", "show")
 AUDIO = ("none", "keep")
+FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
+LONGEST_NAME = 100  # letters
 FLOW = "flow"  # the detector of what was not seen but carried there by the picture
 
 
@@ -121,6 +130,70 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyframe:
+    """Where a region is at one time.
+
+    Attributes:
+        time: in seconds from the beginning of the clip; None where the region is always there.
+        box: in pixels of the upright picture.
+    """
+
+    time: Fraction | None
+    box: Box
+
+    def __post_init__(self) -> None:
+        """Check the invariants."""
+        _check_time(self.time)
+        if max(abs(v) for v in (self.box.x0, self.box.y0, self.box.x1, self.box.y1)) > FARTHEST:
+            raise ValueError(f"a box reaches more than {FARTHEST} pixels from the corner of the picture")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle that a person wants covered.
+
+    Attributes:
+        name: what it is, in the person's words; it becomes the reason of its track.
+        keys: where it is: one key frame with or without a time, or several in the order of their times.
+        from_time: where it begins, in seconds from the beginning of the clip; None for the first frame.
+        to_time: where it ends: the frame shown at this time is its last. None for the last of all.
+        follow: it is carried by the picture from its key frames, not by a straight line between them.
+        size: width and height of the picture that it was drawn in, where it may be used in no other.
+    """
+
+    name: str
+    keys: tuple[Keyframe, ...]
+    from_time: Fraction | None = None
+    to_time: Fraction | None = None
+    follow: bool = False
+    size: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the invariants."""
+        if not (self.name.strip() and self.name.isprintable() and len(self.name) <= LONGEST_NAME):
+            raise ValueError(f"a region needs a name of one line and at most {LONGEST_NAME} letters")
+        if not self.keys:
+            raise ValueError("a region without a box")
+        times = [key.time for key in self.keys if key.time is not None]
+        if len(times) < len(self.keys) > 1:
+            raise ValueError("a region with several key frames needs a time for each of them")
+        if any(a >= b for a, b in pairwise(times)):
+            raise ValueError("the key frames of a region are not in the order of their times")
+        _check_time(self.from_time)
+        _check_time(self.to_time)
+        if self.from_time is not None and self.to_time is not None and self.from_time > self.to_time:
+            raise ValueError("a region ends before it begins")
+        if times and ((self.from_time or 0) > times[0] or (self.to_time is not None and self.to_time < times[-1])):
+            raise ValueError("a key frame lies before its region begins or after it ends")
+
+
+def _check_time(time: Fraction | None) -> None:
+    """Refuse a time before the clip."""
+    if time is not None and time < 0:
+        raise ValueError("a time lies before the beginning of the clip")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every option of the command line that decides something, under the option's own name.
 
@@ -128,6 +201,9 @@ class Settings:
         effect: how regions are covered: one of `EFFECTS`.
         from_time: beginning of the excerpt in seconds from the beginning of the clip, or None for its first frame.
         to_time: end of the excerpt; the frame shown at this time is not part of it. None for the clip's end.
+        cover: the labels that are covered, sorted.
+        marks: names of the marks that are looked for, sorted.
+        regions: what a person wants covered.
         audio: "none", or "keep" to encode the clip's sound again.
         threshold: the score from which a sighting makes a track, 0.05 to 0.9.
         fast: look less: no deep looks, and fewer at the copy. More faces are missed.
@@ -140,6 +216,9 @@ class Settings:
     effect: str = "blur"
     from_time: Fraction | None = None
     to_time: Fraction | None = None
+    cover: tuple[str, ...] = tuple(sorted(LEVELS["heads"]))
+    marks: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
     audio: str = "none"
     threshold: float = 0.33
     fast: bool = False
@@ -152,6 +231,11 @@ class Settings:
         """Check the bounds."""
         if self.effect not in EFFECTS:
             raise UsageError(f"There is no effect {self.effect!r}; there are {', '.join(EFFECTS)}.")
+        if unknown := [label for label in self.cover if label not in LABELS or label in ASKED_FOR]:
+            known = ", ".join((*LEVELS, *(label for label in LABELS if label not in ASKED_FOR)))
+            raise UsageError(f"--cover does not know {unknown[0]!r}; it takes {known}, or several of these.")
+        if not self.cover:
+            raise UsageError("--cover names nothing to cover.")
         if self.audio not in AUDIO:
             raise UsageError(f"--audio takes {' or '.join(AUDIO)}, not {self.audio!r}.")
         if not 0.05 <= self.threshold <= 0.9:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from redact.errors import PlanError, UsageError
 from redact.geometry import Box
-from redact.plan import SCHEMA, Detection, Doubt, Edit, Plan, Settings, Source, Track
+from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Plan, Region, Settings, Source, Track
 
 T = TypeVar("T")
 
@@ -150,8 +150,15 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
         "frames": _scalar(int, 1), "time_base": _fraction, "begins": _fraction, "ends": _fraction,
         "digest": _text, "damaged": _count,
     },
+    Keyframe: {"time": _optional(_fraction), "box": _box},
+    Region: {
+        "name": _text, "keys": _list(lambda d, w: from_plain(d, Keyframe, w)), "from_time": _optional(_fraction),
+        "to_time": _optional(_fraction), "follow": _flag, "size": _optional(_list(_count)),
+    },
     Settings: {
-        "effect": _text, "from_time": _optional(_fraction), "to_time": _optional(_fraction), "audio": _text,
+        "effect": _text, "cover": _list(_text), "marks": _list(_text),
+        "regions": _list(lambda d, w: from_plain(d, Region, w)),
+        "from_time": _optional(_fraction), "to_time": _optional(_fraction), "audio": _text,
         "threshold": _real, "fast": _flag, "crf": _count, "keep_names": _flag, "allow_empty": _flag, "overwrite": _flag,
     },
     Doubt: {

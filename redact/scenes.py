@@ -23,6 +23,11 @@ SHIFT_RESPONSE = 0.2  # from which two pictures are one shifted: cuts gave 0.11 
 CAMERA_SHARE = 0.4  # of the points that must move together; else the camera counts as still
 
 
+def to_thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture so small that only what changes much still shows."""
+    return np.asarray(cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 class Scene:
     """Measures how the camera moves from frame to frame, or tells that a new scene begins.
 
@@ -51,8 +56,7 @@ class Scene:
         moved = _shared_motion(before, self._grey)
         if moved is None:
             moved = _shared_shift(before, self._grey)
-        thumbnails = [cv2.resize(p, THUMBNAIL, interpolation=cv2.INTER_AREA) for p in (before, self._grey)]
-        change = float(cv2.absdiff(*thumbnails).mean())
+        change = float(cv2.absdiff(to_thumbnail(before), to_thumbnail(self._grey)).mean())
         cut = moved is None and change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
         self._usual = max(AFTER_CUT * change if cut else change, 0.8 * self._usual)
         if moved is None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -26,6 +27,9 @@ Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1
 KEEP_SCORE = 0.18  # sightings below it are left out: bench/leaks.py, 0.15 covers 1 % more of the picture
 LEAD_S = Fraction(2, 5)  # how far a track reaches before its first and after its last sighting
 MAX_GAP_S = Fraction(1)  # how long a face may be out of sight and still be the same track
+PACED_LEAD_S = Fraction(16, 25)  # likewise of what is not looked for in every frame
+PACED_GAP_S = Fraction(2)
+START = {"person": 0.1, "nudity": 0.2}  # score from which one sighting makes a track; of other things each does
 NEAR = 0.7  # how far apart, in face sizes, a prediction and a sighting may be in consecutive frames
 DRIFT = 0.1  # how much farther for each frame out of sight
 FAR = 2.0  # and never farther than this
@@ -40,18 +44,23 @@ SMOOTH_S = 0.06  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
 HEAD_GROWTH = 0.32  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted
 HAIR = 0.08  # how much farther up a head reaches than down
+GROWTH = {"face": 0.2, "person": 0.05, "code": 0.05, "mark": 0.05, "nudity": 0.15}  # likewise of other things
 TURNED = 0.05  # how much more sure a turned look must be: it also finds curtains and edges of beds
 
 
-def make_tracks(chains: Iterable[Sequence[Detection]], timeline: Timeline, threshold: float) -> tuple[Track, ...]:
-    """Return the tracks of the faces in chains that count, as heads, numbered from 1.
+def make_tracks(
+    chains: Iterable[Sequence[Detection]], timeline: Timeline, threshold: float, whole_heads: bool = True
+) -> tuple[Track, ...]:
+    """Return the tracks of the chains that count, numbered from 1.
 
     Args:
         chains: as `link` gives them, or with where they were carried as well.
         timeline: the frames that they were seen in.
-        threshold: the score from which one sighting makes a track.
+        threshold: the score from which one sighting of a face makes a track.
+        whole_heads: whether the tracks of faces are those of their heads.
     """
-    return tuple(_track(n, chain, timeline) for n, chain in enumerate(counted(chains, threshold), start=1))
+    made = counted(chains, threshold)
+    return tuple(_track(n, chain, timeline, whole_heads) for n, chain in enumerate(made, start=1))
 
 
 def counted(chains: Iterable[Sequence[Detection]], threshold: float) -> list[Sequence[Detection]]:
@@ -61,21 +70,33 @@ def counted(chains: Iterable[Sequence[Detection]], threshold: float) -> list[Seq
 
 
 def counts(chain: Sequence[Detection], threshold: float) -> bool:
-    """Return whether a chain makes a track: one good sighting, or several weak ones."""
+    """Return whether a chain makes a track: one good sighting, or, of a face, several weak ones."""
     seen = [d for d in chain if d.detector != FLOW]
+    if chain[0].label != "face":
+        return any(d.score >= START.get(d.label, 0) for d in seen)
     return len(seen) >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
 
 
 def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detection]]:
-    """Return the detections in chains, each of one face, in the order of their frames.
+    """Return the detections in chains, each of one thing, in the order of their frames.
 
     Frame by frame, the chains so far and the new detections are assigned to each other at the least cost (Kuhn, The
     Hungarian method, 1955), by how far each detection lies from where the chain's motion would have it.
     """
-    by_frame: dict[int, list[Detection]] = defaultdict(list)
+    kinds: dict[str, dict[int, list[Detection]]] = defaultdict(lambda: defaultdict(list))
     for detection in detections:
-        if detection.score >= KEEP_SCORE:
-            by_frame[detection.frame].append(detection)
+        if detection.score >= (KEEP_SCORE if detection.label == "face" else 0):
+            kinds[kind(detection)][detection.frame].append(detection)
+    return [chain for by_frame in kinds.values() for chain in _link(by_frame, timeline)]
+
+
+def kind(detection: Detection) -> str:
+    """Return what a detection can be linked with: others of its label, and for a mark only those of the same mark."""
+    return detection.detector if detection.label == "mark" else detection.label
+
+
+def _link(by_frame: Mapping[int, Sequence[Detection]], timeline: Timeline) -> list[list[Detection]]:
+    """Return detections of one kind in chains."""
     done: list[list[Detection]] = []
     chains: list[list[Detection]] = []
     for frame in sorted(by_frame):
@@ -83,7 +104,8 @@ def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detec
         alive: list[list[Detection]] = []
         for chain in chains:
             last = chain[-1].frame
-            fresh = last >= scene_first and timeline.time(frame) - timeline.time(last) <= MAX_GAP_S
+            gap = MAX_GAP_S if chain[-1].label == "face" else PACED_GAP_S
+            fresh = last >= scene_first and timeline.time(frame) - timeline.time(last) <= gap
             (alive if fresh else done).append(chain)
         seen = sorted(by_frame[frame], key=lambda d: (-d.score, d.box.x0, d.box.y0))
         taken = set()
@@ -134,14 +156,21 @@ def motion_of(chain: Sequence[Detection], timeline: Timeline) -> Rows:
     return (np.array(last.box.center) - still) / (last.frame - first.frame)
 
 
-def _track(number: int, chain: Sequence[Detection], timeline: Timeline) -> Track:
-    """Return the track of a chain: without gaps, reaching beyond both ends, smooth, and as large as a head."""
+def lead_s(label: str) -> Fraction:
+    """Return how far a track reaches at least before its first and after its last sighting, in seconds."""
+    return LEAD_S if label == "face" else PACED_LEAD_S
+
+
+def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_heads: bool) -> Track:
+    """Return the track of a chain: without gaps, reaching beyond both ends, smooth, and as large as what it covers."""
+    chain = [replace(d, label="head") if d.label == "face" and whole_heads else d for d in chain]
+    label, lead = chain[0].label, lead_s("face" if chain[0].label == "head" else chain[0].label)
     seen = [d for d in chain if d.detector != FLOW]
     scene_first, scene_last = timeline.scene(seen[0].frame)
     first, last = seen[0].frame, seen[-1].frame
-    while first > scene_first and timeline.time(seen[0].frame) - timeline.time(first) < LEAD_S:
+    while first > scene_first and timeline.time(seen[0].frame) - timeline.time(first) < lead:
         first -= 1
-    while last < scene_last and timeline.time(last) - timeline.time(seen[-1].frame) < LEAD_S:
+    while last < scene_last and timeline.time(last) - timeline.time(seen[-1].frame) < lead:
         last += 1
     first, last = min(first, chain[0].frame), max(last, chain[-1].frame)
     frames = np.arange(first, last + 1)
@@ -151,12 +180,19 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline) -> Track
     known = {d.frame for d in seen}
     _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen)
     boxes = smooth(rows, SMOOTH_S * timeline.rate())
-    return Track(number, "head", first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
+    return Track(number, label, first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
 
 
-def _heads(detections: Sequence[Detection]) -> Rows:
-    """Return the heads of detected faces as rows."""
-    return np.array([head(row, d.angle) for row, d in zip(_rows(detections), detections, strict=True)])
+def _grown(detections: Sequence[Detection]) -> Rows:
+    """Return what is to be covered of each detection as rows."""
+    return np.array([grown(row, d.label, d.angle) for row, d in zip(_rows(detections), detections, strict=True)])
+
+
+def grown(row: Rows, label: str, angle: int) -> Rows:
+    """Return a box grown to what is to be covered of it."""
+    if label == "head":
+        return head(row, angle)
+    return np.asarray(row + np.tile(GROWTH.get(label, 0) * (row[2:] - row[:2]), 2) * OUTWARD)
 
 
 def head(row: Rows, angle: int) -> Rows:
@@ -169,7 +205,7 @@ def head(row: Rows, angle: int) -> Rows:
 def _fill(seen: Sequence[Detection], frames: NDArray[np.int64]) -> Rows:
     """Return a row for each frame: heads as they were seen, between them a line that grows away from them."""
     at = np.array([d.frame for d in seen])
-    known = _heads(seen)
+    known = _grown(seen)
     rows = np.stack([np.interp(frames, at, known[:, n]) for n in range(4)], axis=1)
     return _grow(rows, _away(frames, at))
 
@@ -196,7 +232,7 @@ def _take_carried(rows: Rows, first: int, carried: Sequence[Detection], seen: Se
     if not carried:
         return
     away = _away(np.array([d.frame for d in carried]), np.array([d.frame for d in seen]))
-    heads = _grow(_heads(carried), away * np.array([1 - d.score for d in carried]))
+    heads = _grow(_grown(carried), away * np.array([1 - d.score for d in carried]))
     by_frame: dict[int, list[Rows]] = defaultdict(list)
     for d, grown in zip(carried, heads, strict=True):
         by_frame[d.frame].append(grown)

@@ -78,7 +78,7 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
         sound_expected = plan.settings.audio == "keep" and source.has_sound
         faces = look.found()
     checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces))
-    verdict = Verdict((*checks, *_check_contents(copy, sound_expected), *_not_made(sound_expected)))
+    verdict = Verdict((*checks, *_check_contents(copy, sound_expected), *_not_made(sound_expected, bool(detectors))))
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 
 
@@ -178,11 +178,13 @@ def _holds(path: Path, mark: bytes) -> bool:
     return False
 
 
-def _not_made(sound: bool) -> list[Check]:
+def _not_made(sound: bool, looked: bool) -> list[Check]:
     """Return what this verification does not look at."""
     checks = [
         Check("reviewed by a person", None, "no"),
     ]
+    if not looked:
+        checks.append(Check("a second look for faces", None, "faces were not to be covered"))
     if sound:
         checks.append(Check("what is said and heard in the sound", None, "not made"))
     return checks

@@ -12,7 +12,7 @@ from redact import errors
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: ("errors", "geometry", "crew"),
-    1: ("plan", "graphs", "records", "sightings"),
+    1: ("plan", "graphs", "records", "sightings", "regions"),
     2: (
         "media",
         "weights",
@@ -24,6 +24,9 @@ LAYERS = {
         "second_look",
         "doubts",
         "effects",
+        "people",
+        "marks",
+        "cameras",
     ),
     3: ("analysis", "rendering", "verification", "custody", "sheets"),
     4: ("pipeline", "batch"),
@@ -32,7 +35,7 @@ LAYERS = {
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
-    ("detectors", "quantising"),
+    ("detectors", "quantising"), ("detectors", "marks"), ("regions", "plan"), ("regions", "sightings"),
     ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("batch", "pipeline"), ("cli", "__init__"),

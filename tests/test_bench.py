@@ -639,6 +639,11 @@ def test_a_mechanism_that_is_no_longer_there_is_an_error(monkeypatch: pytest.Mon
         leaks.replacements("scheduling")
 
 
+def test_two_mechanisms_can_be_off_at_once() -> None:
+    both = leaks.replacements("deep-looks+second-look")
+    assert [name for _, name, _ in both] == ["deep_looks", "EVERY_FRAME", "SPREAD"]
+
+
 def test_the_tool_is_run_with_the_mechanism_off(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     monkeypatch.setattr(analysis, "deep_looks", analysis.deep_looks)

@@ -167,7 +167,8 @@ def test_every_option_of_the_command_line_is_one_field_of_the_settings() -> None
     from redact.cli import OPTIONS
     from redact.plan import Settings
 
-    assert set(OPTIONS) == {field.name for field in fields(Settings)}
+    several = {"region", "camera"}  # ways to give what `regions` holds
+    assert set(OPTIONS) - several == {field.name for field in fields(Settings)}
 
 
 def test_the_detector_that_is_used_stands_in_the_plan(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redact import marks as library
+from redact import weights
 from redact.detectors.looks import Look
-from redact.plan import Detection
+from redact.errors import UsageError
+from redact.plan import Detection, Settings
+
+GROUP = "redact.detectors"  # of entry points
+HELPFUL = {"person"}  # labels that are looked for wherever that can be: a person without a head has one all the same
 
 
 class Detector(Protocol):
@@ -42,18 +50,63 @@ class Detector(Protocol):
         ...
 
 
-def load_detectors(weights_folder: Path | None = None) -> list[Detector]:
-    """Return the detectors that look at every frame.
+@runtime_checkable
+class PacedDetector(Detector, Protocol):
+    """A detector that says itself how often and how it looks. Others look as faces need it (`analysis.Gaze`).
+
+    Attributes:
+        every_s: from one of its looks to the next, in seconds; 0 for every frame. At cuts, and where the picture has
+            changed much, it looks sooner.
+    """
+
+    every_s: Fraction
+
+    def looks(self, side: int) -> tuple[Look, ...]:
+        """Return how it wants a picture to be shown.
+
+        Args:
+            side: the longer side of the picture in pixels.
+        """
+        ...
+
+
+def load_detectors(settings: Settings, weights_folder: Path | None = None) -> list[Detector]:
+    """Return the detectors that find what is to be covered: those of the entry-point group `redact.detectors`.
+
+    An entry is a class with the attributes of a `Detector`, made from the weights folder; a detector of marks is made
+    from their examples by name.
 
     Args:
+        settings: what is covered.
         weights_folder: where the weights are; None for the usual place.
 
     Raises:
+        UsageError: nothing finds a label that is to be covered, or a mark is not in the library.
         DependencyError: weights are missing or damaged.
     """
-    from redact.detectors.faces import CenterFace
+    wanted = {"face" if label == "head" else label for label in settings.cover}
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    makers: list[Any] = [entry.load() for entry in entries]
+    found = {label for maker in makers for label in maker.labels}
+    if missing := sorted(wanted - found):
+        raise UsageError(
+            f"Nothing that is installed finds {missing[0]!r}.",
+            f"Leave it out of --cover, or install a detector that finds it; there are some for {', '.join(found)}.",
+        )
+    detectors: list[Detector] = []
+    for entry, maker in zip(entries, makers, strict=True):
+        if "mark" in maker.labels:
+            if settings.marks:
+                detectors.append(maker({name: library.load(name) for name in settings.marks}))
+        elif wanted.intersection(maker.labels) or (HELPFUL.intersection(maker.labels) and _is_ready(entry.name)):
+            detectors.append(maker(weights_folder))
+    return detectors
 
-    return [CenterFace(weights_folder)]
+
+def _is_ready(name: str) -> bool:
+    """Return whether a detector needs no weights, or has them."""
+    card = weights.cards().get(name)
+    return card is None or weights.is_installed(card)
 
 
 def load_others(weights_folder: Path | None = None) -> list[Detector]:
@@ -65,7 +118,6 @@ def load_others(weights_folder: Path | None = None) -> list[Detector]:
     Raises:
         DependencyError: weights are damaged.
     """
-    from redact import weights
     from redact.detectors.faces import YuNet
 
     installed = weights.is_installed(weights.cards()[YuNet.name], weights_folder)

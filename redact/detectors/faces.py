@@ -40,7 +40,7 @@ class CenterFace:
     def __init__(self, weights_folder: Path | None = None) -> None:
         model = weights.load(self.name, weights_folder)
         # In integers it takes half the time; what it finds stays the same (docs/models.md).
-        self._session, self.models = _open(self.name, quantise_graph(model, *weights.ranges(self.name)))
+        self._session, self.models = open_model(self.name, quantise_graph(model, *weights.ranges(self.name)))
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
@@ -66,7 +66,7 @@ class YuNet:
     labels: tuple[str, ...] = ("face",)
 
     def __init__(self, weights_folder: Path | None = None) -> None:
-        self._session, self.models = _open(self.name, weights.load(self.name, weights_folder))
+        self._session, self.models = open_model(self.name, weights.load(self.name, weights_folder))
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
@@ -88,7 +88,7 @@ class YuNet:
         return boxes[keep_best(boxes)]
 
 
-def _open(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
+def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
     """Return a model that is ready to run, and its sha256 by the id of its card."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -1,0 +1,125 @@
+"""Code detectors: QR codes and bar codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.detectors.looks import Look, Rows, see
+from redact.detectors.texts import joined
+from redact.geometry import Box
+from redact.plan import Detection
+
+LEAST_LONG, MOST_LONG = 640, 1280  # pixels of the longer side of what is shown
+LEAST_SIDE = 40  # pixels of the shorter side of what is shown: less has no room for a code that can be read
+SMALLER = (
+    0.75  # the second size at which bar codes are looked for: wide ones are missed at one size (bench/pictures.py)
+)
+RIM = 0.1  # of the shorter side of a code: corners are found loosely
+CELLS = 6  # that stripes are measured in, for the shorter side of a piece of a bar code
+STRIPED = 0.75  # how much the brightness of a cell must change along one direction rather than all
+FAINT = 0.3  # of the contrast of the piece that was found: what is fainter no longer belongs to it
+REACH = 1  # longer sides of the piece that was found: stripes further away are other things
+
+
+class CodeDetector:
+    """QR codes and bar codes, by the detectors of OpenCV. Where a bar code ends, its stripes tell.
+
+    OpenCV finds pieces of bar codes; but any slice across all the bars can be read.
+    """
+
+    name = "codes"
+    labels: tuple[str, ...] = ("code",)
+    models: Mapping[str, str] = {"codes": f"opencv {cv2.__version__}"}
+    every_s = Fraction(16, 25)
+
+    def __init__(self, weights_folder: Path | None = None) -> None:
+        """Make one; it needs no weights."""
+
+    def looks(self, side: int) -> tuple[Look, ...]:
+        """Return the picture as large as it is, up to a bound; see `PacedDetector.looks`."""
+        return (Look(min(max(side, LEAST_LONG), MOST_LONG)),)
+
+    def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the codes in one picture; see `Detector.detect`. The score is 1: a code is seen or not."""
+        return see(_find, picture, looks, lambda row, look: _code(row, look, frame, self.name))
+
+
+def _find(shown: NDArray[np.uint8]) -> Rows:
+    """Return the codes in what is shown, as rows of x0, y0, x1, y1, score."""
+    if min(shown.shape[:2]) < LEAST_SIDE:
+        return np.empty((0, 5))
+    grey = np.asarray(cv2.cvtColor(shown, cv2.COLOR_BGR2GRAY), np.uint8)
+    found = [*_corners(cv2.QRCodeDetectorAruco(), grey), *_bar_codes(grey)]
+    return joined(np.array([_grown(box) for box in found], np.float64).reshape(-1, 5))
+
+
+def _bar_codes(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+    """Yield the x0, y0, x1, y1 of each bar code, or of each piece of one with the stripes around it."""
+    small = np.asarray(cv2.resize(grey, None, fx=SMALLER, fy=SMALLER, interpolation=cv2.INTER_AREA), np.uint8)
+    for shown, factor in ((grey, 1.0), (small, SMALLER)):
+        for piece in _corners(cv2.barcode.BarcodeDetector(), shown):
+            yield _stripes_around(piece / factor, grey)
+
+
+def _corners(
+    detector: cv2.QRCodeDetectorAruco | cv2.barcode.BarcodeDetector, grey: NDArray[np.uint8]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the x0, y0, x1, y1 of each code that a detector of OpenCV finds. Detectors cannot be shared by threads."""
+    try:
+        found, corners = detector.detectMulti(grey)
+    except cv2.error:  # they raise it for some pictures in which they begin to see a code
+        return
+    for four in np.asarray(corners, np.float64).reshape(-1, 4, 2) if found else ():
+        box = np.concatenate([four.min(axis=0), four.max(axis=0)])
+        if np.isfinite(box).all() and (box[2:] - box[:2]).min() >= 1 and np.abs(box).max() < 2 * max(grey.shape):
+            yield box
+
+
+def _stripes_around(piece: NDArray[np.float64], grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return a piece of a bar code grown over the stripes around it that run in its direction.
+
+    In each cell the structure tensor tells how much the brightness changes, and how much of that along one direction.
+    """
+    reach = REACH * (piece[2:] - piece[:2]).max()
+    corner = np.maximum(piece[:2] - reach, 0).astype(int)
+    stop = np.minimum(np.ceil(piece[2:] + reach), grey.shape[::-1]).astype(int)
+    near = grey[corner[1] : stop[1], corner[0] : stop[0]]
+    cell = max(4, round((piece[2:] - piece[:2]).min() / CELLS))
+    if min(near.shape) < cell:
+        return piece
+    size = near.shape[1] // cell, near.shape[0] // cell
+    across, down = (cv2.Sobel(near, cv2.CV_32F, x, y) for x, y in ((1, 0), (0, 1)))
+    products = (across * across - down * down, 2 * across * down, across * across + down * down)
+    real, imaginary, change = (cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in products)
+    scale = (near.shape[1] / size[0], near.shape[0] / size[1]) * 2
+    x0, y0, x1, y1 = ((piece - np.tile(corner, 2)) / scale).round().astype(int).clip(0)
+    of_piece = slice(min(y0, size[1] - 1), max(y1, y0 + 1)), slice(min(x0, size[0] - 1), max(x1, x0 + 1))
+    way = complex(real[of_piece].sum(), imaginary[of_piece].sum())
+    along = (real * way.real + imaginary * way.imag) / max(abs(way), 1e-6)  # of the change, what is in that direction
+    striped = (along > STRIPED * change) & (change > FAINT * change[of_piece].mean())
+    closed = cv2.dilate(striped.astype(np.uint8), np.ones((3, 3), np.uint8))  # over the widest of bars and gaps
+    _, parts = cv2.connectedComponents(closed)
+    rows, columns = np.nonzero(striped & np.isin(parts, parts[of_piece][striped[of_piece]]))
+    if not len(rows):
+        return piece
+    low = np.array([columns.min(), rows.min()]) * scale[:2] + corner
+    high = np.array([columns.max() + 1, rows.max() + 1]) * scale[:2] + corner
+    return np.concatenate([np.minimum(piece[:2], low), np.maximum(piece[2:], high)])
+
+
+def _grown(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a row with a rim around the box."""
+    rim = RIM * (box[2:] - box[:2]).min()
+    return np.concatenate([box[:2] - rim, box[2:] + rim, [1.0]])
+
+
+def _code(row: Rows, look: Look, frame: int, detector: str) -> Detection:
+    """Return the detection of a code in a row."""
+    box = Box.outward(*(float(v) for v in row[:4]))
+    return Detection(frame, box, "code", float(row[4]), detector, -look.angle % 360 if look.mirrored else look.angle)

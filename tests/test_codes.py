@@ -1,0 +1,113 @@
+"""QR codes and bar codes are covered whole, upright and turned, and nothing is a code where there is none."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from redact.detectors.codes import CodeDetector
+from redact.detectors.looks import Look
+from redact.geometry import Box
+from redact.plan import Detection
+
+Picture = NDArray[np.uint8]
+Ink = NDArray[np.bool_]
+
+WIDTH, HEIGHT = 854, 480
+LOOKS = (Look(WIDTH),)
+# The modules of the digits of an EAN-13: on the left of the middle (odd parity), and of which parity they are there.
+LEFT = ("0001101", "0011001", "0010011", "0111101", "0100011", "0110001", "0101111", "0111011", "0110111", "0001011")
+PARITY_OF_4 = "LGLLGG"
+
+
+def ean_13() -> NDArray[np.uint8]:
+    """Return the modules of 4006381333931, 0 for a bar and 255 for a gap, with its quiet zones."""
+    right = [digit.translate(str.maketrans("01", "10")) for digit in LEFT]
+    left = [LEFT[int(d)] if kind == "L" else right[int(d)][::-1] for d, kind in zip("006381", PARITY_OF_4, strict=True)]
+    modules = "101" + "".join(left) + "01010" + "".join(right[int(d)] for d in "333931") + "101"
+    return np.array([255 * (m == "0") for m in f"{'0' * 9}{modules}{'0' * 9}"], np.uint8)
+
+
+def qr_code() -> NDArray[np.uint8]:
+    """Return the modules of a QR code with its quiet zone."""
+    return np.asarray(cv2.QRCodeEncoder.create().encode("https://example.org/cell-7"), np.uint8)
+
+
+def placed(label: NDArray[np.uint8], turn: int) -> tuple[Picture, Ink]:
+    """Return a picture of a turned label on grey, a little blurred and noisy, and where its ink is."""
+    height, width = label.shape
+    forth = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1)
+    forth[:, 2] += (WIDTH - width) / 2, (HEIGHT - height) / 2
+    inside = cv2.warpAffine(np.full_like(label, 255), forth, (WIDTH, HEIGHT)) > 127
+    drawn = np.where(inside, cv2.warpAffine(label, forth, (WIDTH, HEIGHT)), 90)
+    noisy = cv2.GaussianBlur(drawn.astype(np.float32), (0, 0), 0.6) + np.random.default_rng(7).normal(0, 5, drawn.shape)
+    return np.repeat(noisy.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), inside & (drawn < 80)
+
+
+def covered(seen: list[Detection], ink: Ink) -> float:
+    """Return the share of the ink that lies in a detection."""
+    mask = np.zeros_like(ink)
+    for detection in seen:
+        if box := detection.box.clip(ink.shape[1], ink.shape[0]):
+            mask[box.y0 : box.y1, box.x0 : box.x1] = True
+    return float(mask[ink].mean())
+
+
+@pytest.mark.parametrize("turn", [0, 30, 90, 180])
+@pytest.mark.parametrize("module", [3, 6])
+def test_a_qr_code_is_covered_however_it_is_turned(module: int, turn: int) -> None:
+    picture, ink = placed(np.kron(qr_code(), np.ones((module, module), np.uint8)), turn)
+    assert covered(CodeDetector().detect(picture, 3, LOOKS), ink) == 1
+
+
+@pytest.mark.parametrize("turn", [0, 30, 90, 180])
+@pytest.mark.parametrize("module", [1, 3])
+def test_a_bar_code_is_covered_to_the_ends_of_its_bars(module: int, turn: int) -> None:
+    label = np.pad(np.tile(np.repeat(ean_13(), module), (80, 1)), ((10, 10), (0, 0)), constant_values=255)
+    picture, ink = placed(label, turn)
+    seen = CodeDetector().detect(picture, 3, LOOKS)
+    assert covered(seen, ink) == 1
+    assert covered(seen, np.ones_like(ink)) < 0.4
+
+
+def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was() -> None:
+    picture, _ = placed(np.kron(qr_code(), np.ones((4, 4), np.uint8)), 0)
+    before = picture.copy()
+    seen = CodeDetector().detect(picture, 3, LOOKS)
+    assert (picture == before).all()
+    assert {(d.frame, d.label, d.detector, d.angle, d.score) for d in seen} == {(3, "code", "codes", 0, 1)}
+
+
+def test_looks_beside_each_other_see_what_they_see_alone() -> None:
+    detector = CodeDetector()
+    pictures = [placed(np.kron(qr_code(), np.ones((4, 4), np.uint8)), turn)[0] for turn in (0, 30, 90)]
+    alone = [detector.detect(picture, 0, LOOKS) for picture in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda picture: detector.detect(picture, 0, LOOKS), pictures)) == alone
+
+
+@pytest.mark.parametrize(("level", "spread"), [(0, 0), (255, 0), (128, 10), (128, 60)])
+def test_nothing_is_a_code_where_there_is_none(level: int, spread: int) -> None:
+    picture = np.random.default_rng(5).normal(level, spread, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
+    assert CodeDetector().detect(picture, 0, LOOKS) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (33, 31), (41, 1000), (161, 97)])
+def test_pictures_of_any_size_are_looked_at(size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
+    for side in (1, 39, 160, 640):
+        CodeDetector().detect(picture, 0, [Look(side), Look(side, 45, within=Box(-4, 3, 30, 20))])
+
+
+def test_a_detector_of_opencv_that_fails_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def detectMulti(self, _: object) -> None:  # noqa: N802 - as OpenCV names it
+            raise cv2.error("odd picture")
+
+    monkeypatch.setattr(cv2, "QRCodeDetectorAruco", Failing)
+    picture, _ = placed(np.kron(qr_code(), np.ones((4, 4), np.uint8)), 0)
+    assert CodeDetector().detect(picture, 0, LOOKS) == []

@@ -1,0 +1,144 @@
+"""Text is covered to its last letter, small and turned, and nothing is text where there is none."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from redact import weights
+from redact.detectors.looks import SAME_IOU, Look
+from redact.detectors.texts import TextDetector, joined, lines
+from redact.geometry import Box, iou
+from redact.plan import Detection
+
+Picture = NDArray[np.uint8]
+Ink = NDArray[np.bool_]
+
+WIDTH, HEIGHT = 640, 360
+
+
+@pytest.fixture(scope="module")
+def detector() -> TextDetector:
+    if not weights.is_installed(weights.cards()[TextDetector.name]):
+        pytest.skip("The text model is not installed: run `redact models fetch`")
+    return TextDetector()
+
+
+def written(text: str, tall: int, at: tuple[int, int], turn: int = 0, noise: float = 6) -> tuple[Picture, Ink]:
+    """Return grey text on noisy grey, its letters so many pixels tall, and where the ink is."""
+    stroke = max(1, tall // 12)
+    ink = np.zeros((HEIGHT, WIDTH), np.uint8)
+    scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, tall, stroke)
+    cv2.putText(ink, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, stroke, cv2.LINE_AA)
+    turned = cv2.warpAffine(ink, cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), turn, 1), (WIDTH, HEIGHT))
+    grey = 100 + turned / 255 * 80 + np.random.default_rng(7).normal(0, noise, turned.shape)
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), turned > 60
+
+
+def covered(seen: list[Detection], ink: Ink) -> float:
+    """Return the share of the ink that lies in a detection."""
+    mask = np.zeros_like(ink)
+    for detection in seen:
+        if box := detection.box.clip(ink.shape[1], ink.shape[0]):
+            mask[box.y0 : box.y1, box.x0 : box.x1] = True
+    return float(mask[ink].mean())
+
+
+@pytest.mark.parametrize(("tall", "at"), [(14, (6, 20)), (14, (460, 350)), (24, (200, 200)), (48, (60, 250))])
+def test_text_of_any_size_is_covered_to_its_last_letter(detector: TextDetector, tall: int, at: tuple[int, int]) -> None:
+    picture, ink = written("CAM 07 03:12:55", tall, at)
+    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
+
+
+@pytest.mark.parametrize("turn", [45, 90, 180])
+def test_turned_text_is_covered_to_its_last_letter(detector: TextDetector, turn: int) -> None:
+    picture, ink = written("CELL BLOCK 7", 24, (220, 190), turn)
+    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
+
+
+def test_faint_text_in_noise_is_found(detector: TextDetector) -> None:
+    picture, ink = written("2026-03-14 03:12:55", 14, (20, 340), noise=14)
+    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
+
+
+def test_most_of_a_picture_with_text_stays_visible(detector: TextDetector) -> None:
+    picture, _ = written("CAM 07 03:12:55", 14, (6, 20))
+    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), np.ones((HEIGHT, WIDTH), np.bool_)) < 0.05
+
+
+def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was(detector: TextDetector) -> None:
+    picture, _ = written("CAM 07", 24, (40, 80))
+    before = picture.copy()
+    seen = detector.detect(picture, 3, [Look(WIDTH)])
+    assert (picture == before).all()
+    assert {(d.frame, d.label, d.detector, d.angle) for d in seen} == {(3, "text", detector.name, 0)}
+    assert all(len(sha256) == 64 for sha256 in detector.models.values())
+
+
+def test_looks_beside_each_other_see_what_they_see_alone(detector: TextDetector) -> None:
+    pictures = [written(text, 24, (40, 80))[0] for text in ("CAM 07", "ROOM 12 A", "07:15")]
+    alone = [detector.detect(picture, 0, [Look(320)]) for picture in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda picture: detector.detect(picture, 0, [Look(320)]), pictures)) == alone
+
+
+@pytest.mark.parametrize("kind", ["black", "white", "noise", "strong noise"])
+def test_nothing_is_text_where_there_is_none(detector: TextDetector, kind: str) -> None:
+    spread = {"noise": 10, "strong noise": 60}.get(kind, 0)
+    level = {"black": 0, "white": 255}.get(kind, 128)
+    picture = np.random.default_rng(5).normal(level, spread, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
+    assert detector.detect(picture, 0, [Look(WIDTH)]) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (33, 31), (161, 97)])
+def test_pictures_of_any_size_are_looked_at(detector: TextDetector, size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
+    for seen in detector.detect(
+        picture, 0, [Look(1), Look(160), Look(97, 90), Look(96, 45, within=Box(-4, 3, 30, 20))]
+    ):
+        assert 0 <= seen.score <= 1
+
+
+def test_a_line_grows_over_its_rim_and_further_at_its_ends() -> None:
+    likely = np.zeros((200, 400), np.float32)
+    likely[100:108, 100:300] = 0.9
+    ((x0, y0, x1, y1, score),) = lines(likely)
+    assert y0 < 92
+    assert y1 > 116
+    assert x0 < y0
+    assert x1 > 300 + y1 - 108
+    assert score == pytest.approx(0.9, abs=1e-4)
+
+
+def test_what_is_as_high_as_walls_are_is_no_line() -> None:
+    likely = np.zeros((200, 400), np.float32)
+    likely[50:150, 50:350] = 0.9
+    assert len(lines(likely)) == 0
+
+
+def test_lines_aslant_beside_each_other_all_stay_covered() -> None:
+    likely = np.zeros((300, 300), np.float32)
+    for shift in (0, 24, 48):
+        cv2.line(likely, (60 + shift, 60), (200 + shift, 200), 0.9, 4)
+    (row,) = lines(likely)
+    rows, columns = np.nonzero(likely)
+    assert row[0] < columns.min()
+    assert row[1] < rows.min()
+    assert row[2] > columns.max()
+    assert row[3] > rows.max()
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 40)] * 2, st.floats(0, 1)), max_size=8))
+def test_joining_uncovers_nothing_and_leaves_nothing_that_would_pass_for_another(
+    given_rows: list[tuple[int, int, int, int, float]],
+) -> None:
+    rows = np.array([(x, y, x + w, y + h, score) for x, y, w, h, score in given_rows], np.float64).reshape(-1, 5)
+    kept = [Box(*(int(v) for v in row[:4])) for row in joined(rows)]
+    assert all(any(box.contains(Box(*(int(v) for v in row[:4]))) for box in kept) for row in rows)
+    assert all(iou(a, b) < SAME_IOU for n, a in enumerate(kept) for b in kept[:n])
