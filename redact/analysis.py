@@ -131,7 +131,7 @@ class Gaze:
     def look(self, picture: NDArray[np.uint8], frame: int, time: Fraction, cut: bool) -> None:
         """Look at the next frame; the first one and those that begin a scene are key frames."""
         key = not self._fast and (cut or self._is_due(time))
-        thumbnail = to_thumbnail(picture)
+        thumbnail = to_thumbnail(picture[::4, ::4])
         due = [paced.detector for paced in self._paced if paced.is_due(time, thumbnail, cut)]
         looked = self._crew.give(_look, self._faces, due, picture, frame, self._fast, key)
         self._looked.append(looked)

@@ -62,7 +62,7 @@ MAX_RATIO = 1.5  # and how many times as large or small it may be
 
 def to_grey(picture: Picture) -> Picture:
     """Return a picture in grey, at most `GREY_SIDE` pixels long: uint8, (height, width)."""
-    return np.asarray(cv2.cvtColor(_at_most(picture, GREY_SIDE), cv2.COLOR_BGR2GRAY), np.uint8)
+    return _at_most(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8), GREY_SIDE)
 
 
 def _at_most(picture: Picture, side: int) -> Picture:
