@@ -42,6 +42,7 @@ NEW_SCORE = 0.5  # of what they find
 CHANGE_S = Fraction(8, 25)  # paced detectors look again after this time where
 CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
+SURE_HEAD, SURE_S = 0.33, Fraction(2, 5)  # score of a face, and how long after it a head is still where it was carried
 
 
 def cheap_looks(side: int, fast: bool) -> tuple[Look, ...]:
@@ -300,7 +301,7 @@ def make_plan(sightings: Sightings, settings: Settings, followed: Sequence[Track
     doubts = find_doubts(chains, found, timeline, (source.width, source.height), settings.threshold)
     counting = counted(chains, settings.threshold)
     found = tuple(_named(track, chain) for track, chain in zip(found, counting, strict=True))
-    tracks = _with_people(found, counting, settings)
+    tracks = _with_people(found, counting, timeline, settings)
     tracks += place(settings.regions, timeline, source.width, source.height, _next(tracks))
     tracks += [replace(track, id=_next(tracks) + n) for n, track in enumerate(followed)]
     whole = Box(0, 0, source.width, source.height)
@@ -334,14 +335,28 @@ def _named(track: Track, chain: Sequence[Detection]) -> Track:
     return replace(track, reason=f"{seen[0].detector}: seen in {len(seen)} of {len(track.boxes)} frames")
 
 
-def _with_people(found: Sequence[Track], chains: Sequence[Sequence[Detection]], settings: Settings) -> list[Track]:
+def _with_people(
+    found: Sequence[Track], chains: Sequence[Sequence[Detection]], timeline: Timeline, settings: Settings
+) -> list[Track]:
     """Return tracks with the heads that persons imply, the bodies that heads imply, and persons only where wanted."""
     if "person" in settings.cover:
         best = [max(chain, key=lambda d: (d.detector != FLOW, d.score)) for chain in chains]
         angles = {track.id: d.angle for track, d in zip(found, best, strict=True)}
         return [*found, *add_bodies(found, angles, _next(found))]
-    heads = add_heads(found, _next(found))
+    sure = {track.id: _sure_frames(track, chain, timeline) for track, chain in zip(found, chains, strict=True)}
+    heads = add_heads(found, sure, _next(found))
     return [*(track for track in found if track.label != "person"), *heads]
+
+
+def _sure_frames(track: Track, chain: Sequence[Detection], timeline: Timeline) -> set[int]:
+    """Return the frames of a track that are near enough to a sure sighting."""
+    frames: set[int] = set()
+    for d in chain:
+        if d.detector != FLOW and d.score >= SURE_HEAD:
+            first = timeline.first_from(timeline.time(d.frame) - SURE_S)
+            last = timeline.first_from(timeline.time(d.frame) + SURE_S)
+            frames.update(range(max(first, track.first), min(last, track.last) + 1))
+    return frames
 
 
 def _next(tracks: Sequence[Track]) -> int:

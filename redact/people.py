@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from redact.geometry import Box, join
 from redact.plan import Track
 
 HEADS = ("face", "head")
 UPPER = 0.35  # share of a person's height that holds the head, also of one who bends
+CLOSE = 0.75  # and of the shorter side: of one who is near the camera or cut off little more than the head shows
 LYING = 1.1  # times as wide as high: the head may be at either end
 HEAD_REACH = 0.45  # share of a person's height, from the top, in which its head is looked for
 HEAD_SIDE = 0.35  # and of its width, on each side of the middle
@@ -23,14 +24,19 @@ BODY_LENGTH = 6.5  # heads that a body is long below its head: it may stretch ou
 BODY_SIDE = 1.2  # heads that it reaches farther on each side
 
 
-def add_heads(tracks: Sequence[Track], start: int) -> list[Track]:
+def add_heads(tracks: Sequence[Track], sure: Mapping[int, Collection[int]], start: int) -> list[Track]:
     """Return tracks for the upper parts of persons in the frames in which no head of theirs is covered.
 
     Args:
         tracks: of persons and heads; others are left alone.
+        sure: by the id of a track of a head, the frames in which it is sure to be where the head is; elsewhere it was
+            carried there, and may have lost it.
         start: number of the first new track.
     """
-    heads = _by_frame(track for track in tracks if track.label in HEADS)
+    heads: dict[int, list[Box]] = defaultdict(list)
+    for track in tracks:
+        for n in sure.get(track.id, ()) if track.label in HEADS else ():
+            heads[n].append(track.boxes[n - track.first])
     found = []
     for person in (track for track in tracks if track.label == "person"):
 
@@ -73,7 +79,7 @@ def upper_part(person: Box) -> Box:
     """Return the part of a person that holds the head: all of one who lies."""
     if person.width >= LYING * person.height:
         return person
-    tall = max(math.ceil(UPPER * person.height), min(person.width, person.height) // 2)
+    tall = math.ceil(max(UPPER * person.height, CLOSE * min(person.width, person.height)))
     return Box(person.x0, person.y0, person.x1, min(person.y0 + tall, person.y1))
 
 

@@ -115,16 +115,21 @@ def _measure(
         return
     height, width = mask.shape
     apart = cv2.cvtColor(cv2.absdiff(expected, copied)[:height, :width], cv2.COLOR_BGR2GRAY).astype(np.float32)
-    inside = (mask > 0).astype(np.float32)
-    size = -(-mask.shape[1] // BLOCK), -(-mask.shape[0] // BLOCK)
-    share = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
-    both = cv2.resize(apart, size, interpolation=cv2.INTER_AREA)
-    covered = cv2.resize(apart * inside, size, interpolation=cv2.INTER_AREA)
     # A block that is hardly covered (or hardly free) is judged with the other kind's pixels around it, not by a few.
-    worst_covered = float((covered / np.maximum(share, 0.25)).max())
-    worst_outside = float(((both - covered) / np.maximum(1 - share, 0.25)).max())
+    worst_covered, worst_outside = (
+        float((_block_means(apart * kind) / np.maximum(_block_means(kind), 0.25)).max())
+        for kind in ((mask > 0).astype(np.float32), (mask == 0).astype(np.float32))
+    )
     seen.covered_worst = max(seen.covered_worst, (worst_covered, frame))
     seen.outside_worst = max(seen.outside_worst, (worst_outside, frame))
+
+
+def _block_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of each block; beyond the last row and column there is nothing."""
+    height, width = values.shape
+    whole = cv2.copyMakeBorder(values, 0, -height % BLOCK, 0, -width % BLOCK, cv2.BORDER_CONSTANT)
+    size = whole.shape[1] // BLOCK, whole.shape[0] // BLOCK  # a whole factor is nine times faster
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _check_frames(plan: Plan, seen: _Comparison) -> list[Check]:
