@@ -41,6 +41,7 @@ RARE_KEY_S = 2 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
 CHANGE_S = Fraction(8, 25)  # paced detectors look again after this time where
 CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
+DAMAGED = "damaged frames"
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
 SURE_HEAD, SURE_S = 0.33, Fraction(2, 5)  # score of a face, and how long after it a head is still where it was carried
 
@@ -306,7 +307,7 @@ def make_plan(sightings: Sightings, settings: Settings, followed: Sequence[Track
     tracks += [replace(track, id=_next(tracks) + n) for n, track in enumerate(followed)]
     whole = Box(0, 0, source.width, source.height)
     tracks += [
-        Track(_next(tracks) + n, "region", first, (whole,) * length, reason="damaged frames")
+        Track(_next(tracks) + n, "region", first, (whole,) * length, reason=DAMAGED)
         for n, (first, length) in enumerate(_runs(sightings.damaged))
     ]
     return Plan(source, settings, sightings.models, tuple(tracks), doubts)

@@ -7,10 +7,10 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from tqdm import tqdm
@@ -20,6 +20,9 @@ from redact.errors import PlanError, RedactError, UsageError, VerificationError
 from redact.plan import AUDIO, EFFECTS, LEVELS, Plan, Region, Settings, Verdict
 from redact.records import to_plain
 from redact.regions import parse_time
+
+if TYPE_CHECKING:
+    from redact.detectors import Detector
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -228,14 +231,13 @@ def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> No
 def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, **given: Any) -> None:
     """Cover what PLAN says, check the copy, and release it in OUTPUT/release."""
     from redact import custody, pipeline
-    from redact.detectors import load_detectors
 
     read = pipeline.read_plan(plan)
     read = read.with_settings(settings_from(read.settings, given))
     bars = Bars()
     try:
         space = custody.open_workspace(output)
-        outcome = pipeline.release(read, clip or Path(read.source.path), space, load_detectors(read.settings), bars)
+        outcome = pipeline.release(read, clip or Path(read.source.path), space, _load_eyes(read.settings), bars)
     finally:
         bars.close()
     if as_json:
@@ -252,13 +254,12 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
 def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> None:
     """Check COPY against its plan and clip."""
     from redact import pipeline, verification
-    from redact.detectors import load_detectors
 
     read = pipeline.read_plan(plan)
     bars = Bars()
     try:
         where = clip or Path(read.source.path)
-        eyes = pipeline.face_detectors(load_detectors(read.settings), read.settings)
+        eyes = pipeline.face_detectors(_load_eyes(read.settings), read.settings)
         verdict = verification.verify(copy, read, where, eyes, bars("verify")).verdict
     finally:
         bars.close()
@@ -338,7 +339,10 @@ def mark_add(name: str, image: Path | None, clip: Path | None, at: Fraction | No
     if image is not None and (clip, at, box) == (None, None, None):
         picture = marks.read(image)
     elif image is None and clip is not None and at is not None and box is not None:
-        picture = marks.crop(media.frame_at(clip, at).picture, regions.parse_region(box).keys[0].box)
+        region = regions.parse_region(box)
+        if (region.from_time, region.to_time) != (None, None):
+            raise UsageError("--box takes x,y,w,h without times; --at says when.")
+        picture = marks.crop(media.frame_at(clip, at).picture, region.keys[0].box)
     else:
         raise UsageError("An example is a picture (--image), or a place in a clip (--clip, --at and --box together).")
     click.echo(f"{name} is kept, with {marks.add(name, picture)} details to know it by")
@@ -445,6 +449,14 @@ def models_fetch(ids: tuple[str, ...], from_folder: Path | None) -> None:
 
     for card in weights.fetch(ids, from_folder=from_folder):
         click.echo(f"{card.id} is installed in {weights.folder()}")
+
+
+def _load_eyes(settings: Settings) -> list[Detector]:
+    """Return the detectors that finished copies are searched with; those of other things are not needed for that."""
+    from redact.analysis import covers_faces
+    from redact.detectors import load_detectors
+
+    return load_detectors(replace(settings, cover=("face",), marks=())) if covers_faces(settings) else []
 
 
 def _outcome_json(result: Any) -> dict[str, Any]:

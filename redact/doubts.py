@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from redact.geometry import Box, covered_share
-from redact.plan import FLOW, Detection, Doubt, Track
+from redact.plan import FLOW, FOLLOWED, Detection, Doubt, Track
 from redact.sightings import Timeline
 from redact.tracking import counted, counts
 
 UNSEEN_S = Fraction(1, 2)  # how long nothing was seen of a face that is covered before that is in doubt
 HIDDEN = 0.8  # share of a box that a track must cover for it to be covered
-FOLLOWED = ("face", "mark")  # labels of what is looked for in every frame; other things come and go between two looks
 LOST_RISK = 0.6  # of a track that ends where people do not vanish; somebody may be there still
 UNSEEN_RISK = 0.3  # of a long stretch without a sighting, and as much again where the picture could not be followed
 DROPPED_RISK = 1.5  # times the score of what was left out

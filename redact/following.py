@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from redact.detectors.looks import Look
 from redact.geometry import Box, join
-from redact.plan import FLOW, Detection
+from redact.plan import FLOW, FOLLOWED, Detection
 from redact.sightings import Timeline
 from redact.tracking import MOTION_SIGHTINGS, counts, kind, lead_s, motion_of
 
@@ -279,10 +279,13 @@ class Follower:
 
     def _reach(self, chain: _Chain, frame: int, way: int) -> int:
         """Return the last frame to which a chain may be carried: farther, the longer and surer it was seen."""
-        time, reach = self._timeline.time, lead_s(chain.seen[frame].label)
+        label, time, (first, last) = chain.seen[frame].label, self._timeline.time, self._timeline.scene(frame)
+        if label == "region":  # a person said that it is there
+            return last if way > 0 else first
+        reach = lead_s(label)
         if any(d.score >= SURE_SCORE for d in chain.seen.values()):
-            reach = min(FOLLOW_S, reach + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
-        first, last = self._timeline.scene(frame)
+            most = FOLLOW_S if label in FOLLOWED else 2 * reach
+            reach = min(most, reach + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
         if way > 0:
             return min(self._timeline.first_from(time(frame) + reach), last)
         return max(self._timeline.first_from(time(frame) - reach), first)

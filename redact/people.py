@@ -19,7 +19,7 @@ CLOSE = 0.75  # and of the shorter side: of one who is near the camera or cut of
 LYING = 1.1  # times as wide as high: the head may be at either end
 HEAD_REACH = 0.45  # share of a person's height, from the top, in which its head is looked for
 HEAD_SIDE = 0.35  # and of its width, on each side of the middle
-SHORT = 3  # frames: shorter stretches with a head, or without one, are as those around them
+SHORT = 3  # frames before and after those without a head that are covered as well
 BODY_LENGTH = 6.5  # heads that a body is long below its head: it may stretch out
 BODY_SIDE = 1.2  # heads that it reaches farther on each side
 

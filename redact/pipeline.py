@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redact import analysis, custody, rendering, sheets, verification
+from redact.analysis import DAMAGED
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
@@ -114,7 +115,7 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
 
 def _found_enough(plan: Plan) -> bool:
     """Return whether somebody is covered, or, where faces are not to be, anything. A clock alone is no success."""
-    covered = {track.label for track in plan.tracks if track.action == "cover"}
+    covered = {track.label for track in plan.tracks if track.action == "cover" and track.reason != DAMAGED}
     return bool(covered & {"face", "head", "person"} if analysis.covers_faces(plan.settings) else covered)
 
 

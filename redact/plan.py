@@ -20,6 +20,7 @@ LEVELS = {
     "heads": ("head", "text", "code"),
     "people": ("head", "person", "text", "code"),
 }
+FOLLOWED = ("face", "mark")  # what is followed far: others are looked for anew too seldom, and come and go
 ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
 EFFECTS = ("blur", "solid", "mosaic")
 ACTIONS = ("cover", "show")

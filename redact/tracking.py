@@ -29,6 +29,7 @@ LEAD_S = Fraction(2, 5)  # how far a track reaches before its first and after it
 MAX_GAP_S = Fraction(1)  # how long a face may be out of sight and still be the same track
 PACED_LEAD_S = Fraction(16, 25)  # likewise of what is not looked for in every frame
 PACED_GAP_S = Fraction(2)
+PACED_FAR = 1.0
 START = {"person": 0.1, "nudity": 0.2}  # score from which one sighting makes a track; of other things each does
 NEAR = 0.7  # how far apart, in face sizes, a prediction and a sighting may be in consecutive frames
 DRIFT = 0.1  # how much farther for each frame out of sight
@@ -130,7 +131,8 @@ def _assign(
     apart = np.hypot(*np.moveaxis(center_a[:, None] - center_b[None], 2, 0)) / size
     ratio = np.abs(np.log(size_a[:, None] / size_b[None]))
     away = np.array([frame - chain[-1].frame - 1 for chain in chains])
-    reach = np.minimum(NEAR + DRIFT * away, FAR)[:, None]
+    far = FAR if seen[0].label == "face" else PACED_FAR
+    reach = np.minimum(NEAR + DRIFT * away, far)[:, None]
     impossible = (apart > reach) | (ratio > np.log(MAX_RATIO))
     cost = np.where(impossible, 1e3, apart + ratio)
     pairs = zip(*linear_sum_assignment(cost), strict=True)

@@ -370,7 +370,7 @@ def test_a_plan_of_another_speed_is_not_used_again(
     assert redact("analyse", clip.path, "-o", out, *first).code == 0
     result = redact("run", clip.path, "-o", out, *second)
     refused(result, 6, out)
-    assert "speed" in result.err
+    assert "(fast)" in result.err
     assert "--overwrite" in result.err
     looked = len(detector.looks)
     assert redact("analyse", clip.path, "-o", out, *first, "--overwrite").code == 0
