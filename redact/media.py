@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from redact.errors import InputError, OutputError, PlanError, UsageError
 from redact.plan import Plan
+from redact.residue import blank_user_data
 
 Picture = NDArray[np.uint8]
 
@@ -418,6 +419,7 @@ class FrameWriter:
                 for packet in self._voice.encode(None):
                     self._container.mux(packet)
             self._container.close()
+            blank_user_data(self.path)
         except (av.error.FFmpegError, OSError) as error:
             raise _unwritable(self.path, error) from error
 

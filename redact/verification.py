@@ -17,6 +17,7 @@ from redact.detectors import Detector
 from redact.effects import Coverer
 from redact.media import FrameReader, as_encoded, list_contents, open_excerpt
 from redact.plan import Check, Detection, Plan, Verdict
+from redact.residue import find_residue
 from redact.second_look import SecondLook
 from redact.sightings import Timeline
 
@@ -27,7 +28,6 @@ CRF_REFERENCE = 17  # the quality at which the two tolerances below were measure
 COVERED_TOLERANCE = 24.0  # levels: the worst block of twelve real and made clips was 10.4 off
 OUTSIDE_TOLERANCE = 20.0  # levels: likewise 8.5
 CRF_DOUBLING = 12  # steps of the quantiser over which the allowed error doubles
-ENCODER_MARKS = (b"x264 - ", b"Lavc", b"Lavf")
 
 
 @dataclass
@@ -163,24 +163,14 @@ def _check_contents(copy: Path, sound_expected: bool) -> list[Check]:
     """Return the checks of what else is in the file."""
     contents = list_contents(copy)
     streams = ("video h264", "audio aac") if sound_expected else ("video h264",)
-    text = [mark.decode() for mark in ENCODER_MARKS if _holds(copy, mark)]
-    loose = [*contents.tags, *text, *(["chapters"] if contents.chapters else [])]
+    loose = [*contents.tags, *(["chapters"] if contents.chapters else [])]
+    residue = find_residue(copy)
     expected = contents.streams == streams and contents.pixel_format == "yuv420p"
     return [
         Check("only the expected streams", expected, ", ".join((*contents.streams, contents.pixel_format))),
-        Check("no tags, chapters or encoder text", not loose, ", ".join(loose) or "none found"),
+        Check("no tags or chapters", not loose, ", ".join(loose) or "none found"),
+        Check("nothing in the file but pictures and sound", not residue, "; ".join(residue) or "none found"),
     ]
-
-
-def _holds(path: Path, mark: bytes) -> bool:
-    """Return whether a file holds some bytes."""
-    tail = b""
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            if mark in tail + block:
-                return True
-            tail = block[-len(mark) :]
-    return False
 
 
 def _not_made(sound: bool, looked: bool) -> list[Check]:

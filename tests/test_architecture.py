@@ -12,7 +12,7 @@ from redact import errors
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: ("errors", "geometry", "crew"),
-    1: ("plan", "graphs", "records", "sightings", "regions"),
+    1: ("plan", "graphs", "records", "sightings", "regions", "residue"),
     2: (
         "media",
         "weights",
