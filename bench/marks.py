@@ -29,6 +29,7 @@ from redact.media import FrameReader
 from redact.plan import Detection
 
 Picture = NDArray[np.uint8]
+Point = tuple[float, float]  # x, y in pixels
 
 DRAWN = 480  # pixels of the side of an emblem as it is drawn
 EXAMPLE = 120  # and of its example
@@ -84,8 +85,11 @@ def example_of(emblem: Picture, cover: NDArray[np.float32]) -> Picture:
     return np.asarray(cv2.resize(flat, (EXAMPLE, EXAMPLE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def place(frame: int, seed: int, width: int, height: int) -> tuple[NDArray[np.float64], float]:
-    """Return where the corners of the mark are in a frame, (4, 2), and its side in pixels."""
+def place(frame: int, seed: int, width: int, height: int, at: Point | None = None) -> tuple[NDArray[np.float64], float]:
+    """Return where the corners of the mark are in a frame, (4, 2), and its side in pixels.
+
+    Its middle is at a point (x, y), or on a path of its own.
+    """
     phase = np.random.default_rng(seed).uniform(0, 2 * math.pi, 6)
     wave = np.sin(frame * np.array([0.031, 0.047, 0.043, 0.061, 0.037, 0.053]) + phase)
     size = EXAMPLE * 2.0 ** wave[0]
@@ -96,15 +100,15 @@ def place(frame: int, seed: int, width: int, height: int) -> tuple[NDArray[np.fl
     depth = 1 + along * math.sin(tilt) / (4 * size)
     tilted = (square - np.outer(along * (1 - math.cos(tilt)), axis)) / depth[:, None]
     rotation = np.array([(math.cos(turn), -math.sin(turn)), (math.sin(turn), math.cos(turn))])
-    middle = np.array([width, height]) * (0.5 + 0.36 * wave[4:6])
+    middle = np.array([width, height]) * (0.5 + 0.36 * wave[4:6]) if at is None else np.array(at)
     return tilted @ rotation.T + middle, size
 
 
-def lay(picture: Picture, frame: int, seed: int, blur: float) -> Shown:
-    """Return a frame with the mark laid over it."""
+def lay(picture: Picture, frame: int, seed: int, blur: float, at: Point | None = None) -> Shown:
+    """Return a frame with the mark laid over it; see `place`."""
     height, width = picture.shape[:2]
     emblem, cover = draw_emblem(seed)
-    corners, size = place(frame, seed, width, height)
+    corners, size = place(frame, seed, width, height, at)
     side = min(DRAWN, round(size))
     small, soft = (cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA) for p in (emblem, cover))
     square = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32) - 0.5

@@ -30,6 +30,7 @@ MAX_GAP_S = Fraction(1)  # how long a face may be out of sight and still be the 
 PACED_LEAD_S = Fraction(16, 25)  # likewise of what is not looked for in every frame
 PACED_GAP_S = Fraction(2)
 PACED_FAR = 1.0
+STILL = 0.35  # share of its height by which a side of a line of text may move while the line stands still
 START = {"person": 0.1, "nudity": 0.2}  # score from which one sighting makes a track; of other things each does
 NEAR = 0.7  # how far apart, in face sizes, a prediction and a sighting may be in consecutive frames
 DRIFT = 0.1  # how much farther for each frame out of sight
@@ -181,8 +182,22 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_he
     _reach(rows[::-1], frames[::-1], seen[-1].frame, motion_of(seen[-MOTION_SIGHTINGS:], timeline), timeline)
     known = {d.frame for d in seen}
     _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen)
+    if label == "text" and _stands_still(seen, timeline):
+        line = _grown(seen)
+        rows[:, :2] = np.minimum(rows[:, :2], line[:, :2].min(axis=0))
+        rows[:, 2:] = np.maximum(rows[:, 2:], line[:, 2:].max(axis=0))
     boxes = smooth(rows, SMOOTH_S * timeline.rate())
     return Track(number, label, first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
+
+
+def _stands_still(seen: Sequence[Detection], timeline: Timeline) -> bool:
+    """Return whether the camera stands, and three sides of a line of text: now this part of it is seen, now that."""
+    rows = _rows(seen)
+    high = np.median(rows[:, 2:] - rows[:, :2], axis=0).min()
+    x, y = seen[0].box.center
+    moved = timeline.moved(x, y, seen[0].frame, seen[-1].frame)
+    sides = int((np.ptp(rows, axis=0) < STILL * high).sum())
+    return sides >= 3 and math.hypot(moved[0] - x, moved[1] - y) < STILL * high
 
 
 def _grown(detections: Sequence[Detection]) -> Rows:

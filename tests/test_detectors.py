@@ -191,7 +191,7 @@ def test_detectors_are_loaded_for_what_is_covered(registered: Callable[..., None
     registered(faces=Faces, persons=Persons, plates=Plates)
     assert loaded(cover=("face",)) == {"Faces", "Persons"}
     assert loaded(cover=("head", "plate")) == {"Faces", "Persons", "Plates"}
-    assert loaded(cover=("plate",)) == {"Plates", "Persons"}
+    assert loaded(cover=("plate",)) == {"Plates"}
 
 
 def test_persons_are_looked_for_only_where_their_weights_are_unless_they_are_to_be_covered(

@@ -292,3 +292,13 @@ def test_every_detection_that_counts_is_covered_however_it_was_turned_and_the_ca
     for chain in chains:
         assert any(all(covers((track,), d) for d in chain) for track in tracks)
         assert len({d.frame for d in chain}) == len(chain)
+
+
+def test_a_line_of_text_that_stands_still_is_covered_whole_where_only_a_part_of_it_was_seen() -> None:
+    parts = [Detection(0, Box(60, 10, 100, 30), "text", 0.8, "t"), Detection(16, Box(20, 10, 98, 31), "text", 0.8, "t")]
+    (track,) = make_tracks([parts], Timeline(0, tuple(Fraction(n, 25) for n in range(30)), ()), 0.3)
+    assert track.label == "text"
+    assert all(box.contains(Box(20, 10, 100, 31)) for box in track.boxes)
+    panned = Timeline(0, tuple(Fraction(n, 25) for n in range(30)), (), ((1.0, 0.0, 2.0, 0.0, 1.0, 0.0),) * 30)
+    (track,) = make_tracks([parts], panned, 0.3)
+    assert not track.boxes[0].contains(Box(20, 10, 100, 31))

@@ -18,7 +18,7 @@ from redact.errors import UsageError
 from redact.plan import Detection, Settings
 
 GROUP = "redact.detectors"  # of entry points
-HELPFUL = {"person"}  # labels that are looked for wherever that can be: a person without a head has one all the same
+HELPFUL = {"person"}  # labels that are looked for beside faces wherever that can be: each person has a head
 
 
 class Detector(Protocol):
@@ -93,12 +93,13 @@ def load_detectors(settings: Settings, weights_folder: Path | None = None) -> li
             f"Nothing that is installed finds {missing[0]!r}.",
             f"Leave it out of --cover, or install a detector that finds it; there are some for {', '.join(found)}.",
         )
+    helpful = HELPFUL if "face" in wanted else set()
     detectors: list[Detector] = []
     for entry, maker in zip(entries, makers, strict=True):
         if "mark" in maker.labels:
             if settings.marks:
                 detectors.append(maker({name: library.load(name) for name in settings.marks}))
-        elif wanted.intersection(maker.labels) or (HELPFUL.intersection(maker.labels) and _is_ready(entry.name)):
+        elif wanted.intersection(maker.labels) or (helpful.intersection(maker.labels) and _is_ready(entry.name)):
             detectors.append(maker(weights_folder))
     return detectors
 
