@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.faces import batch_of, open_model
-from redact.detectors.looks import Look, Rows, keep_best, see
-from redact.geometry import Box
+from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
 
 SCORE_FLOOR = 0.1  # what is written down: half of the score that begins a track
@@ -54,7 +53,7 @@ class BodyDetector:
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the exposed parts of bodies in one picture; see `Detector.detect`."""
-        return see(self._find, picture, looks, lambda row, look: _nudity(row, look, frame))
+        return see(self._find, picture, looks, detection_maker(frame, "nudity", self.name))
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the exposed parts in what is shown, as rows of x0, y0, x1, y1, score."""
@@ -75,10 +74,3 @@ def decode(columns: NDArray[np.float32]) -> Rows:
     middle, half = columns[:2, box].T.astype(np.float64), columns[2:4, box].T.astype(np.float64) / 2
     boxes = np.concatenate([middle - half, middle + half, score[box, None]], axis=1)
     return boxes[keep_best(boxes)]
-
-
-def _nudity(row: Rows, look: Look, frame: int) -> Detection:
-    """Return the detection of an exposed part in a row."""
-    angle = -look.angle % 360 if look.mirrored else look.angle
-    box = Box.outward(*(float(v) for v in row[:4]))
-    return Detection(frame, box, "nudity", float(row[4]), BodyDetector.name, angle)

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redact.detectors.looks import Look, Rows, see
+from redact.detectors.looks import Look, Rows, detection_maker, see
 from redact.detectors.texts import joined
-from redact.geometry import Box
 from redact.plan import Detection
 
 LEAST_LONG, MOST_LONG = 640, 1280  # pixels of the longer side of what is shown
@@ -47,7 +46,7 @@ class CodeDetector:
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the codes in one picture; see `Detector.detect`. The score is 1: a code is seen or not."""
-        return see(_find, picture, looks, lambda row, look: _code(row, look, frame, self.name))
+        return see(_find, picture, looks, detection_maker(frame, "code", self.name))
 
 
 def _find(shown: NDArray[np.uint8]) -> Rows:
@@ -117,9 +116,3 @@ def _grown(box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a row with a rim around the box."""
     rim = RIM * (box[2:] - box[:2]).min()
     return np.concatenate([box[:2] - rim, box[2:] + rim, [1.0]])
-
-
-def _code(row: Rows, look: Look, frame: int, detector: str) -> Detection:
-    """Return the detection of a code in a row."""
-    box = Box.outward(*(float(v) for v in row[:4]))
-    return Detection(frame, box, "code", float(row[4]), detector, -look.angle % 360 if look.mirrored else look.angle)

@@ -12,8 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.looks import Look, Rows, keep_best, see
-from redact.geometry import Box
+from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
 from redact.quantising import quantise_graph
 
@@ -44,7 +43,7 @@ class CenterFace:
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
-        return see(self._find, picture, looks, lambda row, look: _face(row, look, frame, self.name))
+        return see(self._find, picture, looks, detection_maker(frame, "face", self.name))
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the faces in what is shown, as rows of x0, y0, x1, y1, score."""
@@ -70,7 +69,7 @@ class YuNet:
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
-        return see(self._find, picture, looks, lambda row, look: _face(row, look, frame, self.name))
+        return see(self._find, picture, looks, detection_maker(frame, "face", self.name))
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the faces in what is shown, as rows of x0, y0, x1, y1, score."""
@@ -105,12 +104,6 @@ def batch_of(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:
     for channel, plane in enumerate(planes if colour == "BGR" else reversed(planes)):  # ten times faster than a
         batch[0, channel] = plane  # transposed copy
     return batch
-
-
-def _face(row: Rows, look: Look, frame: int, detector: str) -> Detection:
-    """Return the detection of a face in a row."""
-    angle = -look.angle % 360 if look.mirrored else look.angle
-    return Detection(frame, Box.outward(*(float(v) for v in row[:4])), "face", float(row[4]), detector, angle)
 
 
 def decode(heat: NDArray[np.float32], extent: NDArray[np.float32], offset: NDArray[np.float32]) -> Rows:

@@ -66,6 +66,16 @@ def see(
     return [kind(*seen[n]) for n in keep_best(np.array([row for row, _ in seen]))]
 
 
+def detection_maker(frame: int, label: str, detector: str) -> Callable[[Rows, Look], Detection]:
+    """Return what `see` needs to make detections of rows: those of one label, by one detector, in one frame."""
+
+    def make(row: Rows, look: Look) -> Detection:
+        angle = -look.angle % 360 if look.mirrored else look.angle
+        return Detection(frame, Box.outward(*(float(v) for v in row[:4])), label, float(row[4]), detector, angle)
+
+    return make
+
+
 def keep_best(rows: Rows) -> list[int]:
     """Return the numbers of the best row for each thing, best first (greedy non-maximum suppression)."""
     rest = np.argsort(-rows[:, 4], kind="stable")

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.faces import batch_of, open_model
-from redact.detectors.looks import Look, Rows, keep_best, see
-from redact.geometry import Box
+from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
 
 SCORE_FLOOR = 0.05  # what is written down: 3 more of 140 heads than at 0.1, and twice the false boxes
@@ -45,7 +44,7 @@ class PersonDetector:
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the persons in one picture; see `Detector.detect`."""
-        return see(self._find, picture, looks, lambda row, look: _person(row, look, frame))
+        return see(self._find, picture, looks, detection_maker(frame, "person", self.name))
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the persons in what is shown, as rows of x0, y0, x1, y1, score."""
@@ -78,10 +77,3 @@ def decode(cells: NDArray[np.float32], height: int, width: int) -> Rows:
         found.append(np.concatenate([middle - half, middle + half, score[cell, None]], axis=1))
     boxes = np.concatenate(found)
     return boxes[keep_best(boxes)]
-
-
-def _person(row: Rows, look: Look, frame: int) -> Detection:
-    """Return the detection of a person in a row."""
-    angle = -look.angle % 360 if look.mirrored else look.angle
-    box = Box.outward(*(float(v) for v in row[:4]))
-    return Detection(frame, box, "person", float(row[4]), PersonDetector.name, angle)

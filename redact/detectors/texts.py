@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.faces import batch_of, open_model
-from redact.detectors.looks import SAME_IOU, Look, Rows, see
-from redact.geometry import Box
+from redact.detectors.looks import SAME_IOU, Look, Rows, detection_maker, see
 from redact.plan import Detection
 
 # Found with bench/pictures.py, with 24 lines of 14 px drawn faintly (30 to 60 levels) on noise, and with 43 frames of
@@ -61,7 +60,7 @@ class TextDetector:
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the lines of text in one picture; see `Detector.detect`."""
-        return see(self._find, picture, looks, lambda row, look: _text(row, look, frame, self.name))
+        return see(self._find, picture, looks, detection_maker(frame, "text", self.name))
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the lines of text in what is shown, as rows of x0, y0, x1, y1, score."""
@@ -114,9 +113,3 @@ def joined(rows: Rows) -> Rows:
         whole = np.concatenate([rows[same, :2].min(axis=0), rows[same, 2:].max(axis=0)])
         rows, at = np.concatenate([rows[~same], whole[None]]), 0
     return rows
-
-
-def _text(row: Rows, look: Look, frame: int, detector: str) -> Detection:
-    """Return the detection of a line of text in a row."""
-    box = Box.outward(*(float(v) for v in row[:4]))
-    return Detection(frame, box, "text", float(row[4]), detector, -look.angle % 360 if look.mirrored else look.angle)
