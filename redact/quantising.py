@@ -20,6 +20,7 @@ from redact.graphs import field, fields, malformed, varint, varint_bytes
 # Seven bits: without special instructions a processor adds two products of bytes in 16 bits, and more would not fit.
 WEIGHT_LIMIT = 63
 BIAS_LIMIT = 2**30
+LARGEST = 1e15  # no network has a weight of this size, and scales of such weights would overflow
 OPSET = 13  # the first one with a scale for each channel; the layers of the models here mean the same in it
 LENGTH, VARINT = 2, 0  # wire types
 FLOAT, UINT8, INT8, INT32, INT = 1, 2, 3, 6, 2  # TensorProto.DataType and AttributeProto.AttributeType
@@ -243,7 +244,7 @@ def _floats(tensor: bytes) -> NDArray[np.float32]:
     if kind != FLOAT:
         return np.zeros(0, np.float32)
     floats = np.frombuffer(values, "<f4").reshape(dims)
-    if not np.isfinite(floats).all():
+    if not (np.abs(floats) < LARGEST).all():
         raise malformed()
     return floats
 
