@@ -164,7 +164,7 @@ def test_verify_refuses_a_copy_that_is_not_what_the_plan_says(
 def test_every_option_of_the_command_line_is_one_field_of_the_settings() -> None:
     from dataclasses import fields
 
-    from redact.cli import OPTIONS
+    from redact.cli.options import OPTIONS
     from redact.plan import Settings
 
     several = {"region", "camera"}  # ways to give what `regions` holds

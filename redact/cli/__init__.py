@@ -1,0 +1,46 @@
+"""The command line. The only room that prints, shows progress and exits."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+import redact
+from redact.cli import libraries, passes
+from redact.cli.results import complain
+from redact.errors import RedactError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(redact.__version__)
+def cli() -> None:
+    """Cover faces in video evidence for good, and check the copy before it exists."""
+
+
+for command in (
+    *(passes.run_command, passes.analyse_command, passes.render_command, passes.verify_command),
+    *(passes.sheet_command, passes.log_command),
+    *(libraries.mark_group, libraries.camera_group, libraries.models_group),
+):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    warnings.simplefilter("ignore")
+    try:
+        cli.main(args=arguments, prog_name="redact", standalone_mode=False)
+    except RedactError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("redact: interrupted. Nothing unfinished was left; run the command again to go on.", err=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,144 @@
+"""The options of the commands, how they become settings, and what is shown while a pass runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from tqdm import tqdm
+
+from redact.plan import AUDIO, EFFECTS, LEVELS, Region, Settings
+from redact.regions import parse_time
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULTS = Settings()
+
+
+class Time(click.ParamType[Fraction]):
+    """A time in a clip: seconds (12.4) or [hours:]minutes:seconds (1:02:03.5), kept exactly."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Return the time in seconds."""
+        if isinstance(value, Fraction):
+            return value
+        try:
+            return parse_time(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class Labels(click.ParamType[tuple[str, ...]]):
+    """What is covered: a level, or labels, or both, with commas between them."""
+
+    name = "cover"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the labels."""
+        named = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return tuple(sorted({label for part in named for label in LEVELS.get(part, (part,))}))
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names in order, each once."""
+        return tuple(sorted({part.strip() for part in value.split(",")})) if isinstance(value, str) else tuple(value)
+
+
+REGION = click.option("--region", multiple=True, help="Cover x,y,w,h[@from-to], in pixels and seconds.")
+OPTIONS = {
+    "cover": click.option("--cover", type=Labels(), help="A level (faces, heads, people), or labels."),
+    "marks": click.option("--marks", type=Names(), help="Marks to look for: names in the library."),
+    "region": REGION,
+    "regions": click.option("--regions", type=click.Path(path_type=Path), help="A file of regions to cover."),
+    "camera": click.option("--camera", help="Cover the regions that were saved for this camera."),
+    "effect": click.option("--effect", type=click.Choice(EFFECTS), help="How regions are covered."),
+    "from_time": click.option("--from", "from_time", type=Time(), help="Where the excerpt begins."),
+    "to_time": click.option("--to", "to_time", type=Time(), help="Where the excerpt ends."),
+    "audio": click.option("--audio", type=click.Choice(AUDIO), help="What becomes of the sound."),
+    "threshold": click.option("--threshold", type=float, help="Score from which a sighting makes a track."),
+    "fast": click.option("--fast", is_flag=True, default=None, help="Look less; more faces are missed."),
+    "crf": click.option("--crf", type=int, help="Encoder quality: 0 is lossless, 17 visually so."),
+    "keep_names": click.option("--keep-names", is_flag=True, default=None, help="Name copies like their clips."),
+    "allow_empty": click.option(
+        "--allow-empty",
+        is_flag=True,
+        default=None,
+        help="Release clips in which nothing was found: you have looked.",
+    ),
+    "overwrite": click.option("--overwrite", is_flag=True, default=None, help="Replace existing files."),
+}
+TO_ANALYSE = (
+    *("cover", "marks", "region", "regions", "camera"),
+    *("from_time", "to_time", "threshold", "fast", "overwrite"),
+)
+TO_RENDER = ("effect", "audio", "crf", "keep_names", "allow_empty", "overwrite")
+
+OUTPUT = click.option(
+    "-o", "output", required=True, type=click.Path(path_type=Path), help="Folder for everything, or NAME.mp4."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def options(*names: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds options; an option that is not given is None."""
+
+    def add(command: Command) -> Command:
+        for name in reversed(names):
+            command = OPTIONS[name](command)
+        return command
+
+    return add
+
+
+def settings_from(base: Settings, given: dict[str, Any]) -> Settings:
+    """Return the settings with those replaced that were given on the command line."""
+    values = {f.name: getattr(base, f.name) for f in fields(Settings)}
+    if "region" in given:
+        given["regions"] = regions_from(given.pop("region"), given["regions"], given.pop("camera"))
+    return Settings(**values | {name: value for name, value in given.items() if value is not None})
+
+
+def regions_from(texts: Sequence[str], file: Path | None, camera: str | None) -> tuple[Region, ...]:
+    """Return the regions that were given in any of three ways."""
+    from redact import cameras, regions
+
+    given = [regions.parse_region(text) for text in texts]
+    given += regions.read_regions(file) if file else ()
+    given += cameras.regions_for(cameras.load(camera)) if camera else ()
+    return tuple(given)
+
+
+class Bars:
+    """Shows a bar with the time left for each pass, on a terminal; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, title: str) -> Callable[[int, int | None], None]:
+        """Return the progress of a pass."""
+        self.close()
+        self._bar = tqdm(desc=title, unit=" frames", leave=False, disable=not sys.stderr.isatty())
+
+        def show(done: int, total: int | None) -> None:
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
+
+        return show
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
