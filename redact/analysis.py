@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ Progress = Callable[[int, int | None], None]
 KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
 RARE_KEY_S = 2 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
-CHANGE_S = Fraction(8, 25)  # paced detectors look again after this time where
+CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
 CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
 DAMAGED = "damaged frames"
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
@@ -85,6 +86,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     damaged: list[int] = []
     size: tuple[int, ...] = ()
     with FrameReader(clip, settings.from_time, settings.to_time) as reader, Crew() as crew:
+        crew.give(import_module, "scipy.optimize")  # which `link` needs after this, and which takes 0.2 s
         gaze = Gaze(detectors, settings.fast, crew)
         for done, frame in enumerate(reader, start=1):
             if not size:
@@ -243,8 +245,8 @@ def _follow(
     progress: Progress,
 ) -> tuple[tuple[Detection, ...], ...]:
     """Return chains, each followed through the picture, and looked for by some detectors where that helps."""
-    follower = Follower(chains, timeline, settings.threshold, partial(_detect, eyes))
-    with FrameReader(clip, settings.from_time, settings.to_time) as reader:
+    with FrameReader(clip, settings.from_time, settings.to_time) as reader, Crew() as crew:
+        follower = Follower(chains, timeline, settings.threshold, partial(_detect, eyes), crew)
         for done, frame in enumerate(reader, start=1):
             follower.show(frame.picture, frame.index)
             progress(done, len(timeline.times))

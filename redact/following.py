@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.geometry import Box, join
 from redact.plan import FLOW, FOLLOWED, Detection
@@ -187,13 +189,14 @@ class Follower:
         timeline: the frames of the clip.
         threshold: score from which a chain counts; others get a second look and are not carried.
         look_at: takes looks at a picture.
+        crew: takes them beside each other.
     """
 
     def __init__(
-        self, chains: Sequence[Sequence[Detection]], timeline: Timeline, threshold: float, look_at: LookAt
+        self, chains: Sequence[Sequence[Detection]], timeline: Timeline, threshold: float, look_at: LookAt, crew: Crew
     ) -> None:
         self._chains = [_Chain({d.frame: d for d in chain}) for chain in chains]
-        self._timeline, self._threshold, self._look_at = timeline, threshold, look_at
+        self._timeline, self._threshold, self._look_at, self._crew = timeline, threshold, look_at, crew
         self._by_frame: dict[int, list[_Chain]] = defaultdict(list)
         for chain in self._chains:
             for frame in chain.seen:
@@ -215,8 +218,7 @@ class Follower:
             self._kept[-KEPT_PICTURES - 1].picture = None
         if len(self._kept) > 1:
             self._walks = self._step(self._walks, self._kept[-2], self._kept[-1])
-        for chain in self._by_frame[frame]:
-            self._second_look(chain, frame)
+        self._look_again([chain for chain in self._by_frame[frame] if self._is_in_doubt(chain, frame)], frame)
         for walk in self._walks:
             self._meet(walk, frame)
         self._walks = [w for w in self._walks if frame not in w.chain.seen]
@@ -224,19 +226,25 @@ class Follower:
         self._go_back([chain for chain in counted if frame - 1 not in chain.seen], frame)
         self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
 
-    def _second_look(self, chain: _Chain, frame: int) -> None:
-        """Look again at a sighting in doubt: the best of those too weak to count, one that sinks, or one that jumps."""
+    def _is_in_doubt(self, chain: _Chain, frame: int) -> bool:
+        """Return whether a sighting is the best of those too weak to count, one that sinks, or one that jumps."""
         sightings, seen = chain.sightings(), chain.seen[frame]
-        if seen.label != "face":
-            return
-        best = max(sightings, key=lambda d: d.score)
-        weak = best.frame == frame and not counts(sightings, self._threshold)
-        if not weak and not self._wavers(chain, sightings, seen):
-            return
-        chain.next_look = self._timeline.time(frame) + AGAIN_S
-        again = self._look(self._kept[-1], _row(seen.box), seen, SECOND_TURNS)
-        if again is not None and again.score > seen.score:
-            chain.seen[frame] = again if weak else replace(again, box=join([again.box, seen.box]))
+        return seen.label == "face" and (self._is_weak(sightings, frame) or self._wavers(chain, sightings, seen))
+
+    def _is_weak(self, sightings: Sequence[Detection], frame: int) -> bool:
+        """Return whether sightings are too weak to count, and the best of them is that of a frame."""
+        return max(sightings, key=lambda d: d.score).frame == frame and not counts(sightings, self._threshold)
+
+    def _look_again(self, chains: Sequence[_Chain], frame: int) -> None:
+        """Take a second look at the sightings of chains in a frame."""
+        seen = [chain.seen[frame] for chain in chains]
+        looks = [self._look(self._kept[-1], _row(d.box), d, SECOND_TURNS) for d in seen]
+        for chain, before, look in zip(chains, seen, looks, strict=True):
+            chain.next_look = self._timeline.time(frame) + AGAIN_S
+            again = look.result()
+            if again is not None and again.score > before.score:
+                weak = self._is_weak(chain.sightings(), frame)
+                chain.seen[frame] = again if weak else replace(again, box=join([again.box, before.box]))
 
     def _wavers(self, chain: _Chain, sightings: Sequence[Detection], seen: Detection) -> bool:
         """Return whether a sighting is much weaker than those before, or not where or as large as it should be."""
@@ -307,7 +315,9 @@ class Follower:
                 walk.row, walk.motion, walk.trusted = moved[n] / scale, (walk.motion + own) / 2, b.frame
             else:
                 walk.row, walk.motion = walk.row + np.tile(camera[n] + walk.motion, 2), walk.motion * DECAY
-        return [w for w, trust in zip(going, trusts, strict=True) if self._goes_on(w, b, float(trust))]
+        on = [w for w, trust in zip(going, trusts, strict=True) if self._goes_on(w, b, float(trust))]
+        self._look_ahead(on, b)
+        return on
 
     def _goes_on(self, walk: _Walk, at: _Kept, trust: float) -> bool:
         """Note where a walk has come to; return whether it goes on."""
@@ -317,37 +327,44 @@ class Follower:
             return False
         box = Box.outward(*(float(v) for v in walk.row))
         walk.chain.carried.append(Detection(at.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
-        self._look_ahead(walk, at)
         return True
 
-    def _look_ahead(self, walk: _Walk, at: _Kept) -> None:
-        """Take a small look where a walk has come to; what it finds takes over."""
-        if walk.start.label != "face":
-            return
-        away = abs(at.frame - walk.start.frame)
-        between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
-        if away not in (GAP_LOOK_AFTER if between else LOOK_AFTER) or at.picture is None:
-            return
-        seen = self._look(at, walk.row, walk.start, LOOK_AFTER[away])
-        if seen is None:
-            return
-        walk.chain.seen[at.frame] = seen
-        self._by_frame[at.frame].append(walk.chain)
-        way = 1 if at.frame > walk.start.frame else -1
-        walk.start, walk.row, walk.trusted = seen, _row(seen.box), at.frame
-        walk.until = self._reach(walk.chain, at.frame, way)
+    def _look_ahead(self, walks: Sequence[_Walk], at: _Kept) -> None:
+        """Take a small look where walks have come to; what it finds takes over."""
+        due = [walk for walk in walks if self._is_due(walk, at)]
+        looks = [self._look(at, w.row, w.start, LOOK_AFTER[abs(at.frame - w.start.frame)]) for w in due]
+        for walk, look in zip(due, looks, strict=True):
+            seen = look.result()
+            if seen is None:
+                continue
+            walk.chain.seen[at.frame] = seen
+            self._by_frame[at.frame].append(walk.chain)
+            way = 1 if at.frame > walk.start.frame else -1
+            walk.start, walk.row, walk.trusted = seen, _row(seen.box), at.frame
+            walk.until = self._reach(walk.chain, at.frame, way)
 
-    def _look(self, at: _Kept, row: Rows, like: Detection, turns: Sequence[int]) -> Detection | None:
-        """Return the best sighting near a box, seen by small looks turned from the turn of a sighting before."""
-        assert at.picture is not None
-        scale = at.picture.shape[1] / at.width
-        part = _square(row * scale, LOOK_PART)
-        looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part) for turn in turns]
-        for seen in self._look_at(at.picture, at.frame, looks):
-            found = _row(seen.box) / scale
-            if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):
-                return replace(seen, box=Box.outward(*(float(v) for v in found)))
-        return None
+    def _is_due(self, walk: _Walk, at: _Kept) -> bool:
+        """Return whether a small look is taken where a walk has come to."""
+        between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
+        due = abs(at.frame - walk.start.frame) in (GAP_LOOK_AFTER if between else LOOK_AFTER)
+        return due and walk.start.label == "face" and at.picture is not None
+
+    def _look(self, at: _Kept, row: Rows, like: Detection, turns: Sequence[int]) -> Future[Detection | None]:
+        """Return what will hold the best sighting near a box by small looks, turned from that of a sighting before."""
+        return self._crew.give(_look_near, self._look_at, at, row, like, turns)
+
+
+def _look_near(look_at: LookAt, at: _Kept, row: Rows, like: Detection, turns: Sequence[int]) -> Detection | None:
+    """Return the best sighting near a box, seen by small looks turned from the turn of a sighting before."""
+    assert at.picture is not None
+    scale = at.picture.shape[1] / at.width
+    part = _square(row * scale, LOOK_PART)
+    looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part) for turn in turns]
+    for seen in look_at(at.picture, at.frame, looks):
+        found = _row(seen.box) / scale
+        if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):
+            return replace(seen, box=Box.outward(*(float(v) for v in found)))
+    return None
 
 
 def _row(box: Box) -> Rows:

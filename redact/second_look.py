@@ -25,6 +25,9 @@ SURE_ONCE = 0.3  # more than at the first look, where a face was seen once or tw
 SURE_OFTEN = 0.2  # and where it was seen more often
 OFTEN = 3
 SHOWN = 0.35  # share of a face that must be uncovered for it to be seen
+# A sighting counts only where the clip shows it as well: at this share of what is not covered, with this share of its
+# score. Else it is the rims of covers that look like a face: bench/sabotage.py.
+THERE, LIKE = 0.3, 0.6
 
 
 class SecondLook:
@@ -42,11 +45,19 @@ class SecondLook:
         self._seen: list[Future[list[Detection]]] = []
         self._looked = self._deep = 0
 
-    def show(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], frame: int, time: Fraction) -> None:
+    def show(
+        self,
+        picture: NDArray[np.uint8],
+        source: NDArray[np.uint8],
+        mask: NDArray[np.uint8],
+        frame: int,
+        time: Fraction,
+    ) -> None:
         """Take the next frame of the copy.
 
         Args:
             picture: BGR, uint8, (height, width, 3).
+            source: likewise, the same frame of the clip.
             mask: 255 where the picture is covered, or shown by decision of a person, uint8, (height, width).
             frame: its index in the clip.
             time: its presentation time in the clip, in seconds.
@@ -62,14 +73,26 @@ class SecondLook:
             looks += SPREAD
             self._deep += 1
         if looks:
-            self._seen.append(self._crew.give(self._look, picture, mask, frame, looks))
+            self._seen.append(self._crew.give(self._look, picture, source, mask, frame, looks))
 
     def _look(
-        self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], frame: int, looks: Sequence[Look]
+        self,
+        picture: NDArray[np.uint8],
+        source: NDArray[np.uint8],
+        mask: NDArray[np.uint8],
+        frame: int,
+        looks: Sequence[Look],
     ) -> list[Detection]:
-        """Return what is seen in one frame and not covered."""
-        seen = [d for detector in self._detectors for d in detector.detect(picture, frame, looks)]
-        return [d for d in seen if _is_shown(d, mask)]
+        """Return what is seen in one frame and not covered, but for what only the covers have made."""
+        shown = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
+        if not any(d.score >= self._settings.threshold + SURE_OFTEN for d in shown):
+            return shown  # nothing that will count
+        there = self._detect(source, frame, looks)
+        return [d for d in shown if any(_is_like(s, d, mask) for s in there)]
+
+    def _detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what all detectors see."""
+        return [d for detector in self._detectors for d in detector.detect(picture, frame, looks)]
 
     @property
     def timeline(self) -> Timeline:
@@ -101,3 +124,14 @@ def _is_shown(detection: Detection, mask: NDArray[np.uint8]) -> bool:
     """Return whether enough of a detected face is not covered; what lies outside the picture is not shown."""
     box = detection.box.clip(mask.shape[1], mask.shape[0])
     return box is not None and float((mask[box.y0 : box.y1, box.x0 : box.x1] == 0).mean()) > SHOWN
+
+
+def _is_like(there: Detection, detection: Detection, mask: NDArray[np.uint8]) -> bool:
+    """Return whether the clip shows there what is seen, and not covered, in the copy."""
+    height, width = mask.shape
+    box, both = detection.box.clip(width, height), detection.box.intersect(there.box)
+    both = both and both.clip(width, height)
+    if box is None or both is None or there.score < LIKE * detection.score:
+        return False
+    free, shared = (np.count_nonzero(mask[b.y0 : b.y1, b.x0 : b.x1] == 0) for b in (box, both))
+    return bool(shared >= THERE * free)

@@ -16,7 +16,6 @@ from fractions import Fraction
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from redact.geometry import Box
 from redact.plan import FLOW, Detection, Track
@@ -122,6 +121,8 @@ def _assign(
     chains: list[list[Detection]], seen: list[Detection], frame: int, timeline: Timeline
 ) -> list[tuple[int, int]]:
     """Return which chain goes on with which detection."""
+    from scipy.optimize import linear_sum_assignment
+
     if not chains or not seen:
         return []
     expected = np.array([_predict(chain, frame, timeline) for chain in chains])

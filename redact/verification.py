@@ -96,7 +96,8 @@ def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondL
             seen.wrong_times.append(copied.index)
         picture, mask = coverer.cover(expected.picture, expected.index)
         _measure(seen, picture, mask, copied.picture, expected.index)
-        look.show(copied.picture, coverer.decided(mask, expected.index), expected.index, expected.time)
+        decided = coverer.decided(mask, expected.index)
+        look.show(copied.picture, expected.picture, decided, expected.index, expected.time)
         progress(seen.planned, plan.source.frames)
     return seen
 

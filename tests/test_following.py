@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.following import (
     FOLLOW_S,
@@ -101,9 +102,10 @@ def follow(
     line: Timeline | None = None,
     look_at: LookAt = see_nothing,
 ) -> list[list[Detection]]:
-    follower = Follower(chains, line or timeline(len(pictures)), THRESHOLD, look_at)
-    for n, picture in enumerate(pictures):
-        follower.show(picture, n)
+    with Crew() as crew:
+        follower = Follower(chains, line or timeline(len(pictures)), THRESHOLD, look_at, crew)
+        for n, picture in enumerate(pictures):
+            follower.show(picture, n)
     return follower.chains()
 
 
@@ -508,15 +510,16 @@ def test_looks_are_taken_where_the_face_is_also_in_a_picture_that_is_kept_smalle
 @pytest.mark.parametrize("rate", [1, 25, 240])
 def test_only_a_few_frames_are_kept_however_long_the_clip_is(rate: int) -> None:
     line = Timeline(0, tuple(Fraction(n, rate) for n in range(300)), ())
-    follower = Follower([], line, THRESHOLD, see_nothing)
-    pictures: list[weakref.ref[np.ndarray]] = []
-    for n in range(300):
-        picture = np.zeros((30, 40, 3), np.uint8)
-        pictures.append(weakref.ref(picture))
-        follower.show(picture, n)
-        del picture
-        assert len(follower._kept) <= KEPT_FRAMES
-        assert sum(p() is not None for p in pictures) <= KEPT_PICTURES
+    with Crew() as crew:
+        follower = Follower([], line, THRESHOLD, see_nothing, crew)
+        pictures: list[weakref.ref[np.ndarray]] = []
+        for n in range(300):
+            picture = np.zeros((30, 40, 3), np.uint8)
+            pictures.append(weakref.ref(picture))
+            follower.show(picture, n)
+            del picture
+            assert len(follower._kept) <= KEPT_FRAMES
+            assert sum(p() is not None for p in pictures) <= KEPT_PICTURES
     assert len(follower._kept) >= min(KEPT_FRAMES, FOLLOW_S * rate)
 
 
