@@ -223,7 +223,7 @@ class Follower:
             self._meet(walk, frame)
         self._walks = [w for w in self._walks if frame not in w.chain.seen]
         counted = [chain for chain in self._by_frame[frame] if counts(chain.sightings(), self._threshold)]
-        self._go_back([chain for chain in counted if frame - 1 not in chain.seen], frame)
+        self._go_back([c for c in counted if frame - 1 not in c.seen and not _is_bridged(c, frame)], frame)
         self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
 
     def _is_in_doubt(self, chain: _Chain, frame: int) -> bool:
@@ -365,6 +365,11 @@ def _look_near(look_at: LookAt, at: _Kept, row: Rows, like: Detection, turns: Se
         if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):
             return replace(seen, box=Box.outward(*(float(v) for v in found)))
     return None
+
+
+def _is_bridged(chain: _Chain, frame: int) -> bool:
+    """Return whether flow has carried a chain from the sighting two frames before over the one between."""
+    return frame - 2 in chain.seen and any(d.frame == frame - 1 and d.score > 0 for d in chain.carried[-1:])
 
 
 def _row(box: Box) -> Rows:
