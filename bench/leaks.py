@@ -38,7 +38,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench import leakmeter, tables
 from bench.tables import DEFACE, REDACT, Results, Row
-from redact import analysis, cli, second_look
+from redact import analysis, cli, following, second_look
 from redact.following import Follower
 from redact.scenes import Scene
 
@@ -97,7 +97,7 @@ def _first(looks: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ..
 MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
     "deep-looks": lambda: [(analysis, "deep_looks", lambda side: ())],
     "following": lambda: [(Follower, "show", lambda self, picture, frame: None)],
-    "small-looks": lambda: [(Follower, "_look", lambda self, at, row, like, turns: None)],
+    "small-looks": lambda: [(following, "_look_near", lambda look_at, at, row, like, turns: None)],
     "camera-motion": lambda: [(Scene, "show", _still(Scene.show))],
     "second-look": lambda: [(second_look, "EVERY_FRAME", ()), (second_look, "SPREAD", ())],
     "taking-turns": lambda: [(analysis, "cheap_looks", _first(analysis.cheap_looks))],

@@ -589,7 +589,8 @@ def watch(clip: Path, mechanism: str | None, monkeypatch: pytest.MonkeyPatch) ->
         with Crew() as crew:
             second = SecondLook([eyes], settings, crew)
             for n, time in enumerate(seen.times[:2]):
-                second.show(np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), np.uint8), n, time)
+                dark = np.zeros((120, 160, 3), np.uint8)
+                second.show(dark, dark, np.zeros((120, 160), np.uint8), n, time)
     carried = sum(d.detector == FLOW for chain in chains for d in chain)
     return Watched(first, small, eyes.taken(), carried, {*seen.timeline.camera}, seen.timeline.cuts)
 

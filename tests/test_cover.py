@@ -301,8 +301,8 @@ MUCH, LITTLE = 100 + CHANGE_LEVELS + 2, 100 + CHANGE_LEVELS - 2
         ([100] * 40, (), [0, 16, 32]),
         ([100] * 40, (10,), [0, 10, 26]),
         ([100] * 40, (10, 11, 39), [0, 10, 11, 27, 39]),
-        ([100] * 3 + [MUCH] * 37, (), [0, 8, 24]),
-        ([100] * 11 + [MUCH] * 29, (), [0, 11, 27]),
+        ([100] * 3 + [MUCH] * 37, (), [0, 12, 28]),
+        ([100] * 11 + [MUCH] * 29, (), [0, 12, 28]),
         ([100] * 3 + [LITTLE] * 37, (), [0, 16, 32]),
         ([100] * 3 + [MUCH] * 3 + [100] * 34, (), [0, 16, 32]),
         ([100 + n for n in range(40)], (), [0, 13, 26, 39]),
@@ -312,7 +312,7 @@ MUCH, LITTLE = 100 + CHANGE_LEVELS + 2, 100 + CHANGE_LEVELS - 2
 def test_a_paced_detector_looks_at_its_pace_at_cuts_and_where_much_has_changed(
     levels: list[float], cuts: tuple[int, ...], asked: list[int], fast: bool
 ) -> None:
-    assert Fraction(8, 25) == CHANGE_S
+    assert Fraction(12, 25) == CHANGE_S
     assert asked_in(Paced("text", []), levels, cuts, fast) == asked
 
 
