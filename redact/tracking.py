@@ -38,7 +38,8 @@ MAX_RATIO = 2.0  # how much the size may differ
 STEADY_SIGHTINGS = 8  # this many sightings below the threshold make a track as well
 MOTION_SIGHTINGS = 5  # sightings from which the motion is taken
 MOTION_FRAMES = 10  # no motion is carried farther than this
-GAP_GROWTH = 0.015  # growth on each side for each frame without a sighting or flow, as a share of the head
+GAP_GROWTH = 0.375  # growth on each side for each second without a sure sighting or flow, as a share of the head
+SURE_SCORE = 0.33  # of a sighting: weaker ones may be of what is behind a head that was carried off
 MAX_GROWTH = 0.4  # and never more than this
 AGREE = 0.25  # sizes within which the ways of filling a gap agree
 SMOOTH_S = 0.06  # standard deviation of the smoothing
@@ -178,11 +179,11 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_he
         last += 1
     first, last = min(first, chain[0].frame), max(last, chain[-1].frame)
     frames = np.arange(first, last + 1)
-    rows = _fill(seen, frames)
+    rows = _fill(seen, frames, timeline)
     _reach(rows, frames, seen[0].frame, motion_of(seen[:MOTION_SIGHTINGS], timeline), timeline)
     _reach(rows[::-1], frames[::-1], seen[-1].frame, motion_of(seen[-MOTION_SIGHTINGS:], timeline), timeline)
     known = {d.frame for d in seen}
-    _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen)
+    _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen, timeline)
     if label == "text" and _stands_still(seen, timeline):
         line = _grown(seen)
         rows[:, :2] = np.minimum(rows[:, :2], line[:, :2].min(axis=0))
@@ -220,28 +221,31 @@ def head(row: Rows, angle: int) -> Rows:
     return np.asarray(row + np.tile(HAIR * up * size, 2) + np.tile(HEAD_GROWTH * size, 2) * OUTWARD)
 
 
-def _fill(seen: Sequence[Detection], frames: NDArray[np.int64]) -> Rows:
+def _fill(seen: Sequence[Detection], frames: NDArray[np.int64], timeline: Timeline) -> Rows:
     """Return a row for each frame: heads as they were seen, between them a line that grows away from them."""
     at = np.array([d.frame for d in seen])
     known = _grown(seen)
     rows = np.stack([np.interp(frames, at, known[:, n]) for n in range(4)], axis=1)
-    return _grow(rows, _away(frames, at))
+    return _grow(rows, _away(frames, at, timeline))
 
 
-def _away(frames: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return for each frame how many frames away the nearest sighting is."""
+def _away(frames: NDArray[np.int64], seen: NDArray[np.int64], timeline: Timeline) -> NDArray[np.float64]:
+    """Return for each frame how many seconds away the nearest sighting is."""
     after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
     before = (np.searchsorted(seen, frames, side="right") - 1).clip(0, len(seen) - 1)
-    return np.asarray(np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames)), np.float64)
+    away = np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames))
+    return np.asarray(away / timeline.rate(), np.float64)
 
 
 def _grow(rows: Rows, doubt: NDArray[np.float64]) -> Rows:
-    """Return rows grown on each side by a share of their size for each frame of doubt."""
+    """Return rows grown on each side by a share of their size for each second of doubt."""
     share = np.minimum(GAP_GROWTH * doubt, MAX_GROWTH)[:, None]
     return np.asarray(rows + share * np.tile(rows[:, 2:] - rows[:, :2], 2) * OUTWARD)
 
 
-def _take_carried(rows: Rows, first: int, carried: Sequence[Detection], seen: Sequence[Detection]) -> None:
+def _take_carried(
+    rows: Rows, first: int, carried: Sequence[Detection], seen: Sequence[Detection], timeline: Timeline
+) -> None:
     """Put what the picture carried into the rows. The less it was to be trusted, the more it has grown.
 
     Beyond the sightings it takes the place of the guess. Between them it does so where both ways of going and the
@@ -249,7 +253,8 @@ def _take_carried(rows: Rows, first: int, carried: Sequence[Detection], seen: Se
     """
     if not carried:
         return
-    away = _away(np.array([d.frame for d in carried]), np.array([d.frame for d in seen]))
+    sure = [d.frame for d in seen if d.score >= SURE_SCORE] or [d.frame for d in seen]
+    away = _away(np.array([d.frame for d in carried]), np.array(sure), timeline)
     heads = _grow(_grown(carried), away * np.array([1 - d.score for d in carried]))
     by_frame: dict[int, list[Rows]] = defaultdict(list)
     for d, grown in zip(carried, heads, strict=True):
