@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from redact.errors import DependencyError, InputError
+from redact.errors import DependencyError, InputError, RedactError
 from redact.media.files import open_file, unreadable
 from redact.media.frames import Picture
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 LARGEST = 200_000_000  # pixels: the largest sensor of a telephone; 600 MB as BGR
 
@@ -52,9 +51,10 @@ def read_still(path: Path) -> Picture:
         from pillow_heif import register_heif_opener
 
         register_heif_opener(thumbnails=False)
+    Image.init()
     with open_file(path) as file:
         try:
-            with Image.open(file, formats=_known(Image.registered_extensions().values())) as image:
+            with Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
                 _check(path, image)
                 pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
         except UnidentifiedImageError as error:
@@ -65,15 +65,12 @@ def read_still(path: Path) -> Picture:
                     "Install it: pip install 'redact[heic]'.",
                 ) from error
             raise unreadable(path, error) from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except RedactError:
+            raise
+        except Exception as error:  # the decoders raise whatever their readers of bytes do
             raise InputError(f"{path.name} is damaged: not the whole of it can be decoded ({error}).") from error
     opaque = cv2.multiply(pixels[..., :3], cv2.merge([pixels[..., 3]] * 3), scale=1 / 255)
     return np.asarray(cv2.cvtColor(opaque, cv2.COLOR_RGB2BGR), np.uint8)
-
-
-def _known(installed: Iterable[str]) -> list[str]:
-    """Return the formats that are read and whose decoders are installed."""
-    return [name for name in FORMATS if name in {*installed}]
 
 
 def _check(path: Path, image: Any) -> None:

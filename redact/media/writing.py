@@ -25,6 +25,7 @@ from redact.media.stills import encode_still
 from redact.residue import blank_user_data
 
 ENCODER_THREADS = 4  # fixed: the number of threads changes the bytes that x264 writes
+SOUND_BITS = 128_000  # a second and channel: even white noise stays like itself (see `compare_sounds`)
 PRESET = "veryfast"  # bench/speed.py: half the time of "medium"; at one crf the sizes differ by under a tenth
 
 
@@ -123,6 +124,7 @@ class FrameWriter:
             # Without noise substitution: it would put other noise than the recorded one into noisy sound.
             voice = self._container.add_stream("aac", rate=self._sound.rate, options={"aac_pns": "0"})
             voice.codec_context.layout = self._sound.layout
+            voice.codec_context.bit_rate = SOUND_BITS * voice.codec_context.channels
             voice.codec_context.flags |= Flags.bitexact | Flags.global_header
             self._voice = voice
 
