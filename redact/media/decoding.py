@@ -97,7 +97,7 @@ class Decoder:
             else:
                 self._container = stack.enter_context(open_container(path))
                 self._stream = picture_stream(path, self._container, number)
-                # One thread: several report errors late or not at all, and guess what is missing in another way each time.
+                # One thread: several report errors late or not at all, and guess differently each time.
                 self._stream.codec_context.thread_count = 1
                 self.header = self._read_header()
             self._stack = stack.pop_all()
