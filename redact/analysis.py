@@ -27,7 +27,7 @@ from redact.doubts import find_doubts
 from redact.errors import InputError
 from redact.following import Follower
 from redact.geometry import Box
-from redact.media import Digest, FrameReader, hash_file
+from redact.media import Digest, hash_file, open_clip
 from redact.people import add_bodies, add_heads
 from redact.plan import ASKED_FOR, FLOW, Detection, Plan, Settings, Source, Track
 from redact.regions import check_inside, hold, place, sightings_of
@@ -85,7 +85,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     digest, clock = Digest(), Clock()
     damaged: list[int] = []
     size: tuple[int, ...] = ()
-    with FrameReader(clip, settings.from_time, settings.to_time) as reader, Crew() as crew:
+    with open_clip(clip, settings) as reader, Crew() as crew:
         crew.give(import_module, "scipy.optimize")  # which `link` needs after this, and which takes 0.2 s
         gaze = Gaze(detectors, settings.fast, crew)
         for done, frame in enumerate(reader, start=1):
@@ -95,11 +95,12 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
             digest.add(frame)
             if frame.damaged:
                 damaged.append(frame.index)
+                check_whole(clip, settings, f"the frame at {float(frame.time):.2f} s is damaged")
             cut = clock.show(frame.picture, frame.index, frame.time)
             gaze.look(frame.picture, frame.index, frame.time, cut)
             progress(done, reader.untrusted_frames)
         detections = gaze.seen()
-        time_base, line = reader.time_base, clock.timeline
+        time_base, line, lost, still = reader.time_base, clock.timeline, reader.lost, reader.still
     if not line.times:
         raise InputError(
             f"No frame of {clip.name} lies between --from and --to.", "Choose an excerpt that lies in the clip."
@@ -108,12 +109,30 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         raise InputError(f"{clip.name} changed while it was read.", "Wait until it is no longer being written.")
     source = Source(
         str(clip.resolve()), sha256, size[1], size[0], line.first, len(line.times), time_base, line.times[0],
-        line.times[-1], digest.hexdigest(), len(damaged),
+        line.times[-1], digest.hexdigest(), len(damaged), lost, still,
     )  # fmt: skip
     return Sightings(
         source, settings.from_time, settings.to_time, settings.fast, models_of(detectors), _versions(), line.times,
-        line.cuts, line.camera, tuple(damaged), detections, (),
+        line.cuts, line.camera, tuple(damaged), detections, (), settings.stream,
     )  # fmt: skip
+
+
+def check_whole(clip: Path, settings: Settings, damage: str) -> None:
+    """Refuse a clip of which something could not be decoded, where the settings are strict.
+
+    Args:
+        clip: the file.
+        settings: those in force.
+        damage: what could not be decoded, in words; empty where all was.
+
+    Raises:
+        InputError: it is refused.
+    """
+    if settings.strict and damage:
+        raise InputError(
+            f"{clip.name} cannot be decoded whole: {damage}.",
+            "Ask for a new copy of it, or run without --strict: what is damaged is covered whole then.",
+        )
 
 
 class Gaze:
@@ -245,7 +264,7 @@ def _follow(
     progress: Progress,
 ) -> tuple[tuple[Detection, ...], ...]:
     """Return chains, each followed through the picture, and looked for by some detectors where that helps."""
-    with FrameReader(clip, settings.from_time, settings.to_time) as reader, Crew() as crew:
+    with open_clip(clip, settings) as reader, Crew() as crew:
         follower = Follower(chains, timeline, settings.threshold, partial(_detect, eyes), crew)
         for done, frame in enumerate(reader, start=1):
             follower.show(frame.picture, frame.index)
@@ -255,8 +274,8 @@ def _follow(
 
 def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
     """Return whether looking at a clip of this hash again, with these settings, would see the same."""
-    seen = sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.fast
-    asked = sha256, settings.from_time, settings.to_time, settings.fast
+    seen = sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.stream, sightings.fast
+    asked = sha256, settings.from_time, settings.to_time, settings.stream, settings.fast
     return seen == asked and (sightings.models, sightings.versions) == (models_of(detectors), _versions())
 
 

@@ -27,6 +27,7 @@ from redact.records import to_plain
 
 FIRST_HASH = "0" * 64
 STATEMENT_SUFFIX = ".statement.json"
+COPY_SUFFIXES = (".mp4", ".png")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Workspace:
 
 
 def locate_workspace(output: Path) -> Workspace:
-    """Return the folders for an output: a folder, or the name of one copy (ending in .mp4), beside NAME.private/."""
-    if output.suffix.lower() == ".mp4" and not output.is_dir():
+    """Return the folders for an output: a folder, or the name of one copy (.mp4, .png), beside NAME.private/."""
+    if output.suffix.lower() in COPY_SUFFIXES and not output.is_dir():
         return Workspace(output.with_suffix(".private"), output.parent, output)
     return Workspace(output / "private", output / "release")
 
@@ -177,21 +178,28 @@ def read_log(space: Workspace) -> LogReport:
     return LogReport(tuple(entries), tuple(faults))
 
 
-def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Settings) -> str:
+def suffix_of(still: bool) -> str:
+    """Return the suffix of the copy of a clip, or of a still picture."""
+    return COPY_SUFFIXES[still]
+
+
+def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Settings, suffix: str) -> str:
     """Return the name of a copy in the release folder, without its suffix.
 
     Neutral names are counted up; an excerpt that was released before keeps its name, so that it can be replaced.
 
     Raises:
-        OutputError: the copy exists already and may not be overwritten, or is the clip itself.
+        OutputError: the copy exists already and may not be overwritten, is the clip itself, or has another suffix.
     """
     if space.copy is not None:
+        if space.copy.suffix.lower() != suffix:
+            raise OutputError(f"The copy of {clip.name} is a {suffix} file, not {space.copy.name}.")
         name = space.copy.stem
     elif settings.keep_names:
         name = clip.stem
     else:
         name = _known_name(space, identity(source_sha256, settings)) or _next_name(space)
-    target = copy_path(space, name)
+    target = copy_path(space, name, suffix)
     if target.exists() and target.samefile(clip):
         raise OutputError(f"The copy would replace the clip itself: {target}.", "Choose another output with -o.")
     if target.exists() and not settings.overwrite:
@@ -199,9 +207,9 @@ def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Set
     return name
 
 
-def copy_path(space: Workspace, name: str) -> Path:
+def copy_path(space: Workspace, name: str, suffix: str) -> Path:
     """Return where a copy of this name is released."""
-    return space.copy or space.release / f"{name}.mp4"
+    return space.copy or space.release / (name + suffix)
 
 
 def release(space: Workspace, partial: Path, name: str, plan: Plan, verdict: Verdict, clip: Path) -> Path:
@@ -213,7 +221,7 @@ def release(space: Workspace, partial: Path, name: str, plan: Plan, verdict: Ver
     Raises:
         OutputError: it cannot be moved.
     """
-    target = copy_path(space, name)
+    target = copy_path(space, name, partial.suffix)
     statement = json.dumps(make_statement(plan, verdict), indent=1, ensure_ascii=False) + "\n"
     with partial.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -245,6 +253,7 @@ def identity(source_sha256: str, settings: Settings) -> dict[str, Any]:
         "source_sha256": source_sha256,
         "from": to_plain(settings.from_time),
         "to": to_plain(settings.to_time),
+        "stream": settings.stream,
     }
 
 
@@ -254,7 +263,7 @@ def make_statement(plan: Plan, verdict: Verdict) -> dict[str, Any]:
     rate = plan.source.frames / max(float(plan.source.ends - plan.source.begins), 1e-9)
     seconds = round(plan.covered_frames() / rate, 1) if plan.source.frames > 1 else 0.0
     return {
-        "statement": "Parts of this video were covered before publication.",
+        "statement": f"Parts of this {'picture' if plan.source.still else 'video'} were covered before publication.",
         "covered": dict(Counter(t.label for t in plan.tracks if t.action == "cover")),
         "left_visible_by_decision": dict(Counter(t.label for t in plan.tracks if t.action == "show")),
         "seconds_with_something_covered": seconds,
@@ -263,11 +272,21 @@ def make_statement(plan: Plan, verdict: Verdict) -> dict[str, Any]:
             "solid": "filled with black",
             "mosaic": "filled with blocks made from the pixels around the region; nothing of what was there is left",
         }[settings.effect],
-        "sound": "the recorded sound, encoded again" if settings.audio == "keep" else "removed",
+        "damaged_frames_covered_whole": plan.source.damaged,
+        "stretches_that_could_not_be_decoded": len(plan.source.lost),
+        "sound": _sound(settings),
         "checked": {c.name: "held" if c.passed else "failed" for c in verdict.checks if c.passed is not None},
         "not_checked": [c.name for c in verdict.checks if c.passed is None],
         "reviewed_by_a_person": "no",
     }
+
+
+def _sound(settings: Settings) -> str:
+    """Return what became of the sound."""
+    if settings.audio == "none":
+        return "removed"
+    kept = "the recorded sound, encoded again" if settings.audio == "keep" else "another sound in place of the recorded"
+    return f"{kept}; parts of it were taken out" if settings.mute else kept
 
 
 def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from redact.analysis import DAMAGED
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
-from redact.media import hash_file
+from redact.media import hash_file, is_still
 from redact.plan import Plan, Settings, Verdict
 from redact.records import dump_plan, load_plan, to_plain
 from redact.sightings import dump_sightings, load_sightings
@@ -24,6 +24,7 @@ PassProgress = Callable[[str], Progress]  # from the name of a pass to its progr
 LOOKED_WITH = (
     "from_time",
     "to_time",
+    "stream",
     "cover",
     "marks",
     "regions",
@@ -54,7 +55,7 @@ def run(
         RedactError: one of its kinds; nothing was released then.
     """
     sha256 = hash_file(clip)
-    custody.release_name(space, clip, sha256, settings)
+    custody.release_name(space, clip, sha256, settings, custody.suffix_of(is_still(clip)))
     path = custody.private_path(space, clip, sha256, ".plan.json")
     plan = _reusable_plan(path, settings, detectors) or _look_and_plan(clip, path, space, settings, detectors, progress)
     custody.write_private(path, dump_plan(plan).encode())
@@ -96,13 +97,15 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
     Raises:
         RedactError: one of its kinds; nothing was released then.
     """
-    name = custody.release_name(space, clip, plan.source.sha256, plan.settings)
+    analysis.check_whole(clip, plan.settings, plan.source.damage())
+    suffix = custody.suffix_of(plan.source.still)
+    name = custody.release_name(space, clip, plan.source.sha256, plan.settings, suffix)
     details = {"clip": str(clip), **custody.identity(plan.source.sha256, plan.settings)}
     if not _found_enough(plan) and not plan.settings.allow_empty:
         custody.record(space, "hold back", {**details, "reason": "nothing was found"})
         what = "Nobody" if analysis.covers_faces(plan.settings) else "Nothing to cover"
         raise ReviewRequired(f"{what} was found in {clip.name}. That may be wrong, so it was not released.")
-    partial = custody.private_path(space, clip, plan.source.sha256, ".partial.mp4")
+    partial = custody.private_path(space, clip, plan.source.sha256, ".partial" + suffix)
     partial.unlink(missing_ok=True)
     try:
         checkers = face_detectors(detectors, plan.settings)
@@ -215,6 +218,7 @@ def _look_and_plan(
         )
         sightings = replace(sightings, chains=chains)
         custody.write_private(kept, dump_sightings(sightings))
+    analysis.check_whole(clip, settings, sightings.source.damage())
     followed = analysis.follow_regions(clip, sightings.timeline, settings, progress("follow regions"))
     plan = analysis.make_plan(sightings, settings, followed)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import PurePath
 
 from redact.errors import UsageError
 from redact.geometry import Box
 
-SCHEMA = 3
+SCHEMA = 4
 LABELS = ("face", "head", "person", "text", "code", "plate", "mark", "nudity", "region")
 LEVELS = {
     "faces": ("face", "text", "code"),
@@ -24,9 +25,10 @@ FOLLOWED = ("face", "mark")  # what is followed far: others are looked for anew 
 ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
 EFFECTS = ("blur", "solid", "mosaic")
 ACTIONS = ("cover", "show")
-AUDIO = ("none", "keep")
+AUDIO = ("none", "keep")  # or the path of a file
 FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
 LONGEST_NAME = 100  # letters
+LONGEST_LIST = 8  # times that are named in a message
 FLOW = "flow"  # the detector of what was not seen but carried there by the picture
 
 
@@ -114,7 +116,10 @@ class Source:
         begins: presentation time of the first frame, in seconds from the beginning of the clip.
         ends: presentation time of the last frame.
         digest: sha256 over the times and upright pictures of the excerpt's frames.
-        damaged: frames that the decoder reported as damaged.
+        damaged: frames that the decoder had to guess, or to make from one that it had guessed.
+        lost: begin and end of the stretches in which something could not be decoded at all, in seconds from the
+            beginning of the clip.
+        still: it is a still picture.
     """
 
     path: str
@@ -128,6 +133,16 @@ class Source:
     ends: Fraction
     digest: str
     damaged: int
+    lost: tuple[tuple[Fraction, Fraction], ...] = ()
+    still: bool = False
+
+    def damage(self) -> str:
+        """Return in words what could not be decoded; nothing where all was."""
+        stretches = [f"{float(begin):.2f} to {float(end):.2f} s" for begin, end in self.lost]
+        more = [f"and {len(stretches) - LONGEST_LIST} more"] if len(stretches) > LONGEST_LIST else []
+        guessed = [f"{self.damaged} of {self.frames} frames are damaged"] if self.damaged else []
+        missing = ["something is missing at " + ", ".join([*stretches[:LONGEST_LIST], *more])] if stretches else []
+        return "; ".join(guessed + missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +220,12 @@ class Settings:
         cover: the labels that are covered, sorted.
         marks: names of the marks that are looked for, sorted.
         regions: what a person wants covered.
-        audio: "none", or "keep" to encode the clip's sound again.
+        stream: which of the clip's streams of pictures, from 1; the others are left out.
+        audio: "none", "keep" to encode the clip's sound again, or the path of a file whose sound is put in its place.
+        audio_stream: which of the clip's streams of sound is kept, from 1.
+        mute: begin and end of the stretches without sound, in seconds from the beginning of the clip.
+        beep: a tone instead of silence there.
+        strict: a clip of which something cannot be decoded is refused.
         threshold: the score from which a sighting makes a track, 0.05 to 0.9.
         fast: look less: no deep looks, and fewer at the copy. More faces are missed.
         crf: constant rate factor of the H.264 encoder, 0 to 28; 17 is visually lossless.
@@ -220,7 +240,12 @@ class Settings:
     cover: tuple[str, ...] = tuple(sorted(LEVELS["heads"]))
     marks: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
+    stream: int = 1
     audio: str = "none"
+    audio_stream: int = 1
+    mute: tuple[tuple[Fraction, Fraction], ...] = ()
+    beep: bool = False
+    strict: bool = False
     threshold: float = 0.33
     fast: bool = False
     crf: int = 17
@@ -237,8 +262,9 @@ class Settings:
             raise UsageError(f"--cover does not know {unknown[0]!r}; it takes {known}, or several of these.")
         if not self.cover:
             raise UsageError("--cover names nothing to cover.")
-        if self.audio not in AUDIO:
-            raise UsageError(f"--audio takes {' or '.join(AUDIO)}, not {self.audio!r}.")
+        if min(self.stream, self.audio_stream) < 1:
+            raise UsageError("--stream and --audio-stream count from 1.")
+        self._check_sound()
         if not 0.05 <= self.threshold <= 0.9:
             raise UsageError(f"--threshold takes 0.05 to 0.9, not {self.threshold}.")
         if not 0 <= self.crf <= 28:
@@ -247,6 +273,18 @@ class Settings:
             raise UsageError("--from lies before the beginning of the clip.")
         if self.to_time is not None and self.to_time <= (self.from_time or 0):
             raise UsageError("--to does not lie after --from: the excerpt would be empty.")
+
+    def _check_sound(self) -> None:
+        """Check what is asked of the sound."""
+        if self.audio not in AUDIO and not PurePath(self.audio).is_absolute():
+            raise UsageError(f"--audio takes {', '.join(AUDIO)} or a file, not {self.audio!r}.")
+        if self.mute and self.audio == "none":
+            raise UsageError("--mute needs sound: --audio keep, or --audio FILE.")
+        if self.beep and not self.mute:
+            raise UsageError("--beep needs --mute, which says when.")
+        for begin, end in self.mute:
+            if not 0 <= begin < end:
+                raise UsageError(f"--mute {float(begin):g}-{float(end):g} does not end after it begins.")
 
 
 @dataclass(frozen=True, slots=True)

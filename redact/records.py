@@ -135,6 +135,13 @@ def _box(data: Any, where: str) -> Box:
         raise PlanError(f"In {where}: {error}.") from error
 
 
+def _span(data: Any, where: str) -> tuple[Fraction, Fraction]:
+    ends = _list(_fraction)(data, where)
+    if len(ends) != 2:
+        raise PlanError(f"In {where}: two times are expected, not {_short(data)}.")
+    return ends[0], ends[1]
+
+
 _text, _count, _flag = _scalar(str), _scalar(int, 0), _scalar(bool)
 
 _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
@@ -148,7 +155,7 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Source: {
         "path": _text, "sha256": _text, "width": _scalar(int, 1), "height": _scalar(int, 1), "first": _count,
         "frames": _scalar(int, 1), "time_base": _fraction, "begins": _fraction, "ends": _fraction,
-        "digest": _text, "damaged": _count,
+        "digest": _text, "damaged": _count, "lost": _list(_span), "still": _flag,
     },
     Keyframe: {"time": _optional(_fraction), "box": _box},
     Region: {
@@ -158,7 +165,8 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Settings: {
         "effect": _text, "cover": _list(_text), "marks": _list(_text),
         "regions": _list(lambda d, w: from_plain(d, Region, w)),
-        "from_time": _optional(_fraction), "to_time": _optional(_fraction), "audio": _text,
+        "from_time": _optional(_fraction), "to_time": _optional(_fraction),
+        "stream": _count, "audio": _text, "audio_stream": _count, "mute": _list(_span), "beep": _flag, "strict": _flag,
         "threshold": _real, "fast": _flag, "crf": _count, "keep_names": _flag, "allow_empty": _flag, "overwrite": _flag,
     },
     Doubt: {

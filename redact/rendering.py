@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redact.effects import Coverer
 from redact.errors import PlanError
-from redact.media import Digest, FrameWriter, SoundReader, open_excerpt
+from redact.media import Digest, open_excerpt, open_sound, open_writer
 from redact.plan import Plan
 
 Progress = Callable[[int, int | None], None]
@@ -33,10 +33,10 @@ def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:
     with ExitStack() as stack:
         reader = stack.enter_context(open_excerpt(plan, clip))
         begin = plan.settings.from_time or Fraction(0)
-        sound = None
-        if plan.settings.audio == "keep" and reader.has_sound:
-            sound = stack.enter_context(SoundReader(clip, begin, plan.settings.to_time))
-        writer = stack.enter_context(FrameWriter(partial, reader, plan.settings.crf, sound))
+        sound = open_sound(plan, clip, reader.sounds)
+        if sound is not None:
+            stack.enter_context(sound)
+        writer = stack.enter_context(open_writer(partial, reader, plan.settings.crf, sound))
         for frame in reader:
             digest.add(frame)
             picture, _ = coverer.cover(frame.picture, frame.index)

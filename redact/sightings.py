@@ -84,6 +84,7 @@ class Sightings:
         damaged: indexes of the frames that the decoder reported as damaged.
         detections: in the order of their frames.
         chains: the detections that belong together, and where each was carried in between and beyond.
+        stream: which of the clip's streams of pictures was looked at.
     """
 
     source: Source
@@ -98,6 +99,7 @@ class Sightings:
     damaged: tuple[int, ...]
     detections: tuple[Detection, ...]
     chains: tuple[tuple[Detection, ...], ...]
+    stream: int = 1
 
     @property
     def timeline(self) -> Timeline:
@@ -136,6 +138,7 @@ def load_sightings(data: bytes) -> Sightings:
             chains=tuple(
                 tuple(from_plain(d, Detection, "a chain") for d in row) for row in rows if isinstance(row, list)
             ),
+            stream=int(head["stream"]),
         )
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
         raise PlanError(

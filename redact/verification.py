@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from redact.crew import Crew
 from redact.detectors import Detector
 from redact.effects import Coverer
-from redact.media import FrameReader, as_encoded, list_contents, open_excerpt
+from redact.media import (
+    FrameReader,
+    SoundReader,
+    as_encoded,
+    compare_sounds,
+    holds_only_its_picture,
+    list_contents,
+    open_excerpt,
+    open_sound,
+)
 from redact.plan import Check, Detection, Plan, Verdict
 from redact.residue import find_residue
 from redact.second_look import SecondLook
@@ -27,6 +36,9 @@ BLOCK = 16  # pixels; coding error is judged by the mean over blocks of this siz
 CRF_REFERENCE = 17  # the quality at which the two tolerances below were measured
 COVERED_TOLERANCE = 24.0  # levels: the worst block of twelve real and made clips was 10.4 off
 OUTSIDE_TOLERANCE = 20.0  # levels: likewise 8.5
+SAME_SOUND = 0.8  # correlation: white noise, the hardest sound, has 0.9, speech and music 0.99
+SOUND_CUT_S = 0.1  # AAC comes in frames of 1024 samples, and files may end within one
+SILENT, TONE_OFF = 0.001, 0.01  # of full scale: how far muted parts may be from silence, or from the tone
 CRF_DOUBLING = 12  # steps of the quantiser over which the allowed error doubles
 
 
@@ -39,6 +51,7 @@ class _Comparison:
     damaged: int = 0
     wrong_times: list[int] = field(default_factory=list)
     wrong_size: bool = False
+    damage_shown: list[int] = field(default_factory=list)
     covered_worst: tuple[float, int] = (0.0, -1)
     outside_worst: tuple[float, int] = (0.0, -1)
 
@@ -75,10 +88,14 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
     with open_excerpt(plan, clip) as source, FrameReader(copy) as reader, Crew() as crew:
         look = SecondLook(detectors, plan.settings, crew)
         seen = _compare(plan, source, reader, look, progress)
-        sound_expected = plan.settings.audio == "keep" and source.has_sound
         faces = look.found()
-    checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces))
-    verdict = Verdict((*checks, *_check_contents(copy, sound_expected), *_not_made(sound_expected, bool(detectors))))
+        sound = open_sound(plan, clip, source.sounds)
+    checks = [*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces)]
+    checks += _check_still(copy) if plan.source.still else _check_contents(copy, sound is not None)
+    if sound is not None:
+        with sound:
+            checks += _check_sound(plan, copy, sound) if all(c.passed for c in checks) else []
+    verdict = Verdict((*checks, *_not_made(plan, sound is not None, bool(detectors))))
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 
 
@@ -95,6 +112,8 @@ def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondL
         if copied.time != expected.time - begin:
             seen.wrong_times.append(copied.index)
         picture, mask = coverer.cover(expected.picture, expected.index)
+        if expected.damaged and not mask.all():
+            seen.damage_shown.append(expected.index)
         _measure(seen, picture, mask, copied.picture, expected.index)
         decided = coverer.decided(mask, expected.index)
         look.show(copied.picture, expected.picture, decided, expected.index, expected.time)
@@ -140,10 +159,14 @@ def _check_frames(plan: Plan, seen: _Comparison) -> list[Check]:
     times = f"{len(seen.wrong_times)} frames at another time than planned"
     if seen.wrong_times:
         times += f", the first is frame {seen.wrong_times[0]}"
-    return [
+    checks = [
         Check("decodes to the end, every frame", complete, figure),
         Check("every frame at its time", not seen.wrong_times and bool(seen.copied), times),
     ]
+    if plan.source.damaged:
+        shown = f"{plan.source.damaged - len(seen.damage_shown)} of {plan.source.damaged} frames"
+        checks.append(Check("frames that are damaged in the source are covered whole", not seen.damage_shown, shown))
+    return checks
 
 
 def _check_pictures(plan: Plan, seen: _Comparison) -> list[Check]:
@@ -174,13 +197,40 @@ def _check_contents(copy: Path, sound_expected: bool) -> list[Check]:
     ]
 
 
-def _not_made(sound: bool, looked: bool) -> list[Check]:
+def _check_still(copy: Path) -> list[Check]:
+    """Return the check of what else is in a still picture."""
+    clean = holds_only_its_picture(copy)
+    figure = "the file is what encoding its picture gives" if clean else "there is more in the file"
+    return [Check("nothing in the file but the picture", clean, figure)]
+
+
+def _not_made(plan: Plan, sound: bool, looked: bool) -> list[Check]:
     """Return what this verification does not look at."""
     checks = [
         Check("reviewed by a person", None, "no"),
     ]
+    if plan.source.lost:
+        checks.append(Check("what cannot be decoded", None, plan.source.damage()))
     if not looked:
         checks.append(Check("a second look for faces", None, "faces were not to be covered"))
     if sound:
         checks.append(Check("what is said and heard in the sound", None, "not made"))
+    return checks
+
+
+def _check_sound(plan: Plan, copy: Path, sound: SoundReader) -> list[Check]:
+    """Return the checks of the sound: it is the one that was asked for, in step, and not heard where it is muted."""
+    begin = plan.settings.from_time or Fraction(0)
+    mute = [(a - begin, b - begin) for a, b in plan.settings.mute]
+    with SoundReader(copy) as heard:
+        seen = compare_sounds(sound, heard, mute)
+    same = seen.likeness >= SAME_SOUND and seen.missing_s <= SOUND_CUT_S
+    figure = (
+        f"least alike second {seen.likeness:.2f} of 1, allowed {SAME_SOUND}; {seen.missing_s:.2f} s longer or shorter"
+    )
+    checks = [Check("the sound is what was asked for, in step", same, figure)]
+    if mute:
+        allowed = TONE_OFF if plan.settings.beep else SILENT
+        off = f"worst part {seen.muted_off:.4f} of full scale off, allowed {allowed}"
+        checks.append(Check("muted parts are silent, or a tone", seen.muted_off <= allowed, off))
     return checks

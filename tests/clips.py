@@ -73,6 +73,7 @@ def write_clip(
     sound: bool = False,
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write pictures (BGR) as a clip.
 
@@ -86,8 +87,9 @@ def write_clip(
         sound: whether a tone of 440 Hz goes with it.
         options: for the encoder.
         metadata: tags of the container.
+        container_options: for the container.
     """
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         container.metadata.update(metadata or {})
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         unit = Fraction(1, rate) if times is None else Fraction(1, 1000)

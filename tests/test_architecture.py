@@ -44,7 +44,7 @@ WITHIN = {
 OUTSIDE = {
     0: set(),
     1: set(),
-    2: {"numpy", "cv2", "scipy", "av", "onnxruntime", "platformdirs"},
+    2: {"numpy", "cv2", "scipy", "av", "PIL", "pillow_heif", "onnxruntime", "platformdirs"},
     3: {"numpy", "cv2"},
     4: set(),
     5: {"click", "tqdm"},

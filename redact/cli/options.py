@@ -18,6 +18,10 @@ from redact.regions import parse_time
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULTS = Settings()
+VOICES = (
+    "Voices are not disguised: one whose pitch was shifted is still recognised by software, and can be shifted back. "
+    "Take out what may not be heard, or have it spoken by somebody else and give that FILE; it begins with the copy."
+)
 
 
 class Time(click.ParamType[Fraction]):
@@ -56,6 +60,38 @@ class Names(click.ParamType[tuple[str, ...]]):
         return tuple(sorted({part.strip() for part in value.split(",")})) if isinstance(value, str) else tuple(value)
 
 
+class Sound(click.ParamType[str]):
+    """What becomes of the sound: none, keep, or a file that is put in its place."""
+
+    name = "audio"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return one of these, or the full path of the file."""
+        if value in AUDIO or Path(value).is_absolute():
+            return str(value)
+        if not Path(value).is_file():
+            self.fail(f"{value!r} is neither {' nor '.join(AUDIO)}, and there is no such file.", param, ctx)
+        return str(Path(value).resolve())
+
+
+class Spans(click.ParamType[tuple[tuple[Fraction, Fraction], ...]]):
+    """Stretches of time with commas between them: 12.0-14.5,1:02-1:04."""
+
+    name = "spans"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[Fraction, Fraction], ...]:
+        """Return the begin and end of each, in seconds."""
+        if not isinstance(value, str):
+            return tuple(value)
+        try:
+            ends = [[parse_time(end) for end in part.split("-")] for part in value.split(",")]
+            return tuple(sorted((begin, end) for begin, end in ends))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of stretches like 12.0-14.5,1:02-1:04.", param, ctx)
+
+
 REGION = click.option("--region", multiple=True, help="Cover x,y,w,h[@from-to], in pixels and seconds.")
 OPTIONS = {
     "cover": click.option("--cover", type=Labels(), help="A level (faces, heads, people), or labels."),
@@ -66,7 +102,12 @@ OPTIONS = {
     "effect": click.option("--effect", type=click.Choice(EFFECTS), help="How regions are covered."),
     "from_time": click.option("--from", "from_time", type=Time(), help="Where the excerpt begins."),
     "to_time": click.option("--to", "to_time", type=Time(), help="Where the excerpt ends."),
-    "audio": click.option("--audio", type=click.Choice(AUDIO), help="What becomes of the sound."),
+    "stream": click.option("--stream", type=int, help="Which stream of pictures, where there are several; from 1."),
+    "strict": click.option("--strict", is_flag=True, default=None, help="Refuse clips that are damaged."),
+    "audio": click.option("--audio", type=Sound(), help=f"What becomes of the sound: none, keep or a FILE. {VOICES}"),
+    "audio_stream": click.option("--audio-stream", type=int, help="Which stream of sound is kept; from 1."),
+    "mute": click.option("--mute", type=Spans(), help="Take the sound out: 12.0-14.5,1:02-1:04, times of the clip."),
+    "beep": click.option("--beep", is_flag=True, default=None, help="A tone instead of silence where it is taken out."),
     "threshold": click.option("--threshold", type=float, help="Score from which a sighting makes a track."),
     "fast": click.option("--fast", is_flag=True, default=None, help="Look less; more faces are missed."),
     "crf": click.option("--crf", type=int, help="Encoder quality: 0 is lossless, 17 visually so."),
@@ -81,12 +122,19 @@ OPTIONS = {
 }
 TO_ANALYSE = (
     *("cover", "marks", "region", "regions", "camera"),
-    *("from_time", "to_time", "threshold", "fast", "overwrite"),
+    *("from_time", "to_time", "stream", "threshold", "fast", "strict", "overwrite"),
 )
-TO_RENDER = ("effect", "audio", "crf", "keep_names", "allow_empty", "overwrite")
+TO_RENDER = (
+    *("effect", "audio", "audio_stream", "mute", "beep", "strict"),
+    *("crf", "keep_names", "allow_empty", "overwrite"),
+)
 
 OUTPUT = click.option(
-    "-o", "output", required=True, type=click.Path(path_type=Path), help="Folder for everything, or NAME.mp4."
+    "-o",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for everything, or NAME.mp4 (of a photo NAME.png).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 

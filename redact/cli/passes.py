@@ -32,7 +32,7 @@ def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: A
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
-    if len(clips) > 1 and output.suffix.lower() == ".mp4":
+    if len(clips) > 1 and output.suffix.lower() in custody.COPY_SUFFIXES:
         raise UsageError("With several clips, -o names a folder, not a copy.")
     begin = time.monotonic()
     detectors = load_detectors(settings)

@@ -1,0 +1,93 @@
+"""Comparing two sounds: whether one is the other, encoded again and in step, and silent where it has to be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from redact.media.sound import Samples, SoundReader, muted_samples
+
+BLOCKS_PER_S = 50
+WINDOW = 50  # blocks over which likeness is judged
+EDGE = 2048  # samples beside a cut, in which an AAC encoder's windows reach over it
+QUIET = 1e-3  # of full scale; below, only noise of the encoder is compared
+
+
+@dataclass(frozen=True)
+class SoundComparison:
+    """What comparing two sounds has shown.
+
+    Attributes:
+        likeness: correlation of the least alike second, 1 for the same sound; that of silence with silence is 1.
+        muted_off: root mean square of the worst muted block's difference from silence, or from the tone.
+        missing_s: by how much their lengths differ, in seconds.
+    """
+
+    likeness: float
+    muted_off: float
+    missing_s: float
+
+
+def compare_sounds(
+    asked: SoundReader, heard: SoundReader, mute: Sequence[tuple[Fraction, Fraction]]
+) -> SoundComparison:
+    """Compare what is heard with what was asked for.
+
+    Args:
+        asked: the sound that was asked for.
+        heard: the sound of the copy.
+        mute: begin and end of the muted stretches, in seconds from the beginning of both.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    if (asked.rate, asked.layout) != (heard.rate, heard.layout):
+        return SoundComparison(0.0, 0.0, 0.0)
+    size = asked.rate // BLOCKS_PER_S
+    spans = [(a + EDGE, b - EDGE) for a, b in muted_samples(mute, asked.rate)]
+    worst, off, lengths = 1.0, 0.0, [0, 0]
+    window: list[tuple[Samples, Samples]] = []
+    pairs = itertools.zip_longest(_blocks(asked, size), _blocks(heard, size))
+    for n, (a, b) in enumerate(pairs):
+        lengths = [lengths[0] + (a is not None), lengths[1] + (b is not None)]
+        a, b = (np.zeros_like(b if x is None else x) if x is None else x for x in (a, b))
+        if any(first <= n * size and (n + 1) * size <= last for first, last in spans):
+            off = max(off, _level(b - a))
+            continue
+        window.append((a, b))
+        if len(window) == WINDOW:
+            worst, window = min(worst, _likeness(window)), []
+    worst = min(worst, _likeness(window)) if window else worst
+    return SoundComparison(worst, off, abs(lengths[0] - lengths[1]) / BLOCKS_PER_S)
+
+
+def _blocks(reader: SoundReader, size: int) -> Iterator[Samples]:
+    """Yield a sound from its beginning in blocks of one size; before its first sample it is silent."""
+    rest: Samples | None = None
+    for position, samples in reader:
+        if rest is None:
+            rest = np.zeros((samples.shape[0], position), np.float32)
+        rest = np.hstack([rest, samples])
+        while rest.shape[1] >= size:
+            yield rest[:, :size]
+            rest = rest[:, size:]
+
+
+def _level(samples: Samples) -> float:
+    """Return the root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples))))
+
+
+def _likeness(window: Sequence[tuple[Samples, Samples]]) -> float:
+    """Return the correlation of two sounds."""
+    a, b = (np.hstack([pair[n] for pair in window]) for n in (0, 1))
+    levels = _level(a), _level(b)
+    if max(levels) < QUIET:
+        return 1.0
+    if min(levels) < QUIET / 10:
+        return 0.0
+    return float(np.mean(a * b)) / (levels[0] * levels[1])
