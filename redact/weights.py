@@ -28,11 +28,13 @@ from typing import Any
 
 import platformdirs
 
+from redact.disk import write_whole
 from redact.errors import DependencyError, OutputError, UsageError
 from redact.graphs import clean_graph
 
 PIP_TIMEOUT_S = 600
 URL_TIMEOUT_S = 60
+READABLE = 0o644  # weights are no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,24 +390,11 @@ def _install(card: Card, content: bytes, where: Path) -> None:
         record = json.dumps(made, indent=2).encode() + b"\n"
     try:
         where.mkdir(parents=True, exist_ok=True)
-        _replace(where / card.run_file, content)
+        write_whole(where / card.run_file, content, READABLE)
         if record:
-            _replace(_sidecar(card, where), record)
+            write_whole(_sidecar(card, where), record, READABLE)
     except OSError as error:
         raise OutputError(
             f"The model {card.id} cannot be written to {where}: {error.strerror}.",
             "Make room and check the permissions of that folder, or name another one in REDACT_WEIGHTS.",
         ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
