@@ -173,6 +173,8 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
             fcntl.flock(file, fcntl.LOCK_EX)
             number, last, size = _measure_log(file)
             file.truncate(size)
+            if not number:
+                write_private(_head(space), FIRST_HASH.encode())
             entry: dict[str, Any] = {
                 "number": number + 1,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -228,7 +230,7 @@ def read_log(space: Workspace) -> LogReport:
         raise OutputError(f"There is no log in {space.private}.", "Name the folder given to -o.") from error
     entries: list[Mapping[str, Any]] = []
     faults: list[str] = []
-    previous = FIRST_HASH
+    before = previous = FIRST_HASH
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
@@ -243,9 +245,9 @@ def read_log(space: Workspace) -> LogReport:
                 faults.append(f"line {number} says that it is line {entry.get('number')}: a line is missing or added")
             if entry.get("previous") != previous:
                 faults.append(f"line {number} does not follow from the line before, which was changed or removed")
-        previous = _hash(line)
+        before, previous = previous, _hash(line)
     # A crash between writing a line and its hash leaves the head one line behind: that is no fault.
-    if head not in (previous, *(_hash(line) for line in lines[-2:-1])):
+    if head not in (previous, before) and (lines or head):
         faults.append("the end of the log was changed or removed")
     return LogReport(tuple(entries), tuple(faults))
 

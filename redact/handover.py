@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from redact import custody
 from redact.custody import STATEMENT_SUFFIX, Workspace
 from redact.disk import sync_folder, unwritable
 from redact.errors import OutputError, PlanError, VerificationError
+from redact.media import hash_file
 
-BLOCK = 1 << 20
+HOW = "Run the clip again with --overwrite."
 
 
 def hand_over(space: Workspace, target: Path) -> list[Path]:
@@ -29,18 +31,24 @@ def hand_over(space: Workspace, target: Path) -> list[Path]:
     Raises:
         OutputError: there is no log, the folder holds something else, or it cannot be written.
         PlanError: the log is not as it was written.
-        VerificationError: a file is not the one that was released; nothing of it was copied.
+        VerificationError: a file is not the one that was released; nothing was copied.
     """
     hashes = _released_hashes(space)
     files = _find_files(space, hashes)
     _refuse_strangers(space, target, files)
+    drafts = {target / name: target / f"{name}.new" for name in files}
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for name, path in files.items():
-            _copy(path, target / name, hashes[name])
+        for path, draft in zip(files.values(), drafts.values(), strict=True):
+            _copy(path, draft, hashes[path.name])
+        for place, draft in drafts.items():
+            draft.replace(place)
         sync_folder(target)
     except OSError as error:
         raise unwritable(target, error) from error
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
     custody.record(space, "hand over", {"to": str(target.absolute()), "files": {n: hashes[n] for n in files}})
     return [target / name for name in files]
 
@@ -80,7 +88,7 @@ def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
         if missing := {f"{stem}.mp4", stem + STATEMENT_SUFFIX} - files.keys():
             raise VerificationError(
                 f"{min(missing)} was released, but is not in the release folder. Nothing was copied.",
-                "Run the clip again with --overwrite.",
+                HOW,
             )
     return files
 
@@ -100,26 +108,17 @@ def _refuse_strangers(space: Workspace, target: Path, files: Mapping[str, Path])
         )
 
 
-def _copy(path: Path, target: Path, sha256: str) -> None:
-    """Copy a file, and read the copy back; it has its name only when both are what was released."""
-    fresh = target.with_name(target.name + ".new")
+def _copy(path: Path, draft: Path, sha256: str) -> None:
+    """Copy a file, and read the copy back: it has to be what was released."""
     if path.is_symlink() or not path.is_file():
-        raise VerificationError(f"{path.name} is not a file. Nothing of it was copied.")
-    try:
-        fresh.unlink(missing_ok=True)
-        with path.open("rb") as source, fresh.open("xb") as copy:
-            while block := source.read(BLOCK):
-                copy.write(block)
-            copy.flush()
-            os.fsync(copy.fileno())
-        with fresh.open("rb") as copy:
-            found = hashlib.file_digest(copy, "sha256").hexdigest()
-        if found != sha256:
-            raise VerificationError(
-                f"{path.name} is not the file that was released: it was changed since, or the disk failed. It was not"
-                " copied.",
-                "Run its clip again with --overwrite.",
-            )
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+        raise VerificationError(f"{path.name} is not a file. Nothing was copied.", HOW)
+    draft.unlink(missing_ok=True)
+    with path.open("rb") as source, draft.open("xb") as copy:
+        shutil.copyfileobj(source, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
+    if hash_file(draft) != sha256:
+        raise VerificationError(
+            f"{path.name} is not the file that was released: it was changed since, or a disk failed. Nothing was copied.",
+            HOW,
+        )

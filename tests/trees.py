@@ -1,0 +1,52 @@
+"""Trees of small clips, and detectors for them that other processes can make."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from redact.detectors.looks import Look
+from redact.plan import Detection
+from tests.clips import moving_portrait, write_clip
+from tests.fakes import FakeDetector
+
+FRAMES = 6
+WIDTH, HEIGHT = 160, 120
+
+
+def faces_of(frames: int = FRAMES) -> list[tuple[int, int, int, int] | None]:
+    """Return where the face is in each frame of a small clip."""
+    return [face for _, face in moving_portrait(frames, WIDTH, HEIGHT, 0.3)]
+
+
+def write_small(path: Path, shade: int = 0, frames: int = FRAMES, codec: str = "libx264") -> Path:
+    """Write a small clip; another shade is another clip with the face in the same places."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = (
+        np.minimum(picture, 255 - shade).astype(np.uint8) for picture, _ in moving_portrait(frames, WIDTH, HEIGHT, 0.3)
+    )
+    return write_clip(path, pictures, codec=codec)
+
+
+def load_fake() -> list[FakeDetector]:
+    """Return a detector that knows where the face is."""
+    return [FakeDetector(faces_of())]
+
+
+class DyingDetector(FakeDetector):
+    """Ends its whole process at pictures without light, as a decoder or a model with a bug would."""
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Die, or see the face."""
+        if picture.max() < 40:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().detect(picture, frame, looks)
+
+
+def load_dying() -> list[FakeDetector]:
+    """Return a detector that dies of dark clips."""
+    return [DyingDetector(faces_of())]
