@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ def hand_over(space: Workspace, target: Path) -> list[Path]:
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            for draft in drafts.values():
+                draft.unlink(missing_ok=True)
     custody.record(space, "hand over", {"to": str(target.absolute()), "files": {n: hashes[n] for n in files}})
     return [target / name for name in files]
 
@@ -119,6 +121,6 @@ def _copy(path: Path, draft: Path, sha256: str) -> None:
         os.fsync(copy.fileno())
     if hash_file(draft) != sha256:
         raise VerificationError(
-            f"{path.name} is not the file that was released: it was changed since, or a disk failed. Nothing was copied.",
+            f"{path.name} is not the file that was released: it was changed, or a disk failed. Nothing was copied.",
             HOW,
         )

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +24,18 @@ def faces_of(frames: int = FRAMES) -> list[tuple[int, int, int, int] | None]:
     return [face for _, face in moving_portrait(frames, WIDTH, HEIGHT, 0.3)]
 
 
-def write_small(path: Path, shade: int = 0, frames: int = FRAMES, codec: str = "libx264") -> Path:
-    """Write a small clip; another shade is another clip with the face in the same places."""
+def write_small(path: Path, shade: int = 0, frames: int = FRAMES, **how: Any) -> Path:
+    """Write a small clip; another shade is another clip with the face in the same places.
+
+    Args:
+        path: its suffix chooses the container.
+        shade: how much darker the lightest parts are.
+        frames: how many.
+        how: further arguments of `write_clip`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = (
-        np.minimum(picture, 255 - shade).astype(np.uint8) for picture, _ in moving_portrait(frames, WIDTH, HEIGHT, 0.3)
-    )
-    return write_clip(path, pictures, codec=codec)
+    shown = (picture for picture, _ in moving_portrait(frames, WIDTH, HEIGHT, 0.3))
+    return write_clip(path, (np.minimum(picture, 255 - shade).astype(np.uint8) for picture in shown), **how)
 
 
 def load_fake() -> list[FakeDetector]:
