@@ -149,7 +149,7 @@ class FrameReader:
             self._stream.thread_type = "AUTO"
             self._width = 0
             self._height = 0
-            self._ahead = ThreadPoolExecutor(1)
+            self._ahead = _one_thread()
         except BaseException:
             self._container.close()
             raise
@@ -289,7 +289,7 @@ class FrameWriter:
         self._unit = Fraction(1, like.time_base.denominator)
         self._size: tuple[int, int] | None = None
         self._pending: tuple[Picture, Fraction] | None = None
-        self._encoder = ThreadPoolExecutor(1)
+        self._encoder = _one_thread()
         self._encoding: deque[Future[None]] = deque()
         self._broken = False
         self._step = 1 / like.rate
@@ -580,6 +580,16 @@ def list_contents(path: Path) -> Contents:
         video = container.streams.video
         pixel_format = str(video[0].codec_context.pix_fmt) if video else "none"
         return Contents(tuple(streams), pixel_format, loose, len(container.chapters()))
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    """Return an executor whose one thread runs already.
+
+    Ctrl-C while it starts with work to do would leave it working, unknown to the executor, on what is closed then.
+    """
+    executor = ThreadPoolExecutor(1)
+    executor.submit(int).result()
+    return executor
 
 
 def _open(path: Path) -> Any:
