@@ -103,7 +103,7 @@ def cards() -> dict[str, Card]:
         DependencyError: a card has an unknown, missing or wrong key.
     """
     entries = sorted(files("redact.models").iterdir(), key=lambda entry: entry.name.removesuffix(".toml"))
-    read = [_parse(entry.name, entry.read_text("utf-8")) for entry in entries if entry.name.endswith(".toml")]
+    read = [_parse(entry.name, entry.read_bytes()) for entry in entries if entry.name.endswith(".toml")]
     return {card.id: card for card in read}
 
 
@@ -204,11 +204,11 @@ _PATTERNS = {
 }
 
 
-def _parse(name: str, text: str) -> Card:
+def _parse(name: str, content: bytes) -> Card:
     """Return the card that a TOML file holds."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         raise _bad_card(name, f"is not TOML: {error}") from error
     _check_keys(name, table, _KINDS)
     source, thresholds = table["source"], table["thresholds"]
