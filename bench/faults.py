@@ -1,6 +1,6 @@
 """Kill `redact run` at random moments, and before each change of a file, and see that nothing is lost or half made.
 
-    python -m bench.faults [--random 200] [--real 20] [--seed 1]
+    python -m bench.faults [--random 200] [--real 20] [--every 1] [--seed 1]
 
 After each kill the release folder may hold finished files only, the log's chain has to be whole, and private files
 private. The same command is then run again, with more kills or to its end: the copies have to equal those of an
@@ -29,6 +29,7 @@ from bench.children import Ended, run_child
 from redact import cli, custody, detectors
 from tests.trees import load_fake, write_small
 
+MOST_CHANGES = 10_000  # of files in one run
 MOST_KILLS = 4  # of one output, before the command may run to its end
 FRAMES_REAL = 25  # of the clips that the real detectors see
 OPTIONS = ("--allow-empty",)  # the face in small clips is too small for a real detector
@@ -116,9 +117,7 @@ def kill_at_random(command: Callable[[Path], Callable[[], int]], folder: Path, k
     return tally
 
 
-def kill_at_changes(
-    command: Callable[[Path], Callable[[], int]], folder: Path, numbers: Sequence[int] = range(1, 10_000)
-) -> Tally:
+def kill_at_changes(command: Callable[[Path], Callable[[], int]], folder: Path, numbers: Sequence[int]) -> Tally:
     """Kill a run before each change of a file that it makes, once for each, and let it finish then."""
     tally = Tally()
     run_child(command(folder / "undisturbed"))
@@ -180,12 +179,13 @@ def fake_command(tree: Path) -> Callable[[Path], Callable[[], int]]:
     return lambda out: lambda: run_redact("run", tree, "-o", out, *OPTIONS)
 
 
-def print_tally(title: str, tally: Tally) -> None:
-    """Print a row of the table, and what went wrong."""
+def print_tally(title: str, tally: Tally) -> int:
+    """Print a row of the table, and what went wrong; return how much that is."""
     passes = ", ".join(f"{count} {name}" for name, count in sorted(tally.passes.items()))
     print(f"| {title} | {tally.kills} | {passes} | {tally.finished} | {len(tally.faults)} |", flush=True)
     for fault in tally.faults[:20]:
         print(f"  FAULT {fault}")
+    return len(tally.faults)
 
 
 def main() -> None:
@@ -193,8 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", type=int, default=200, help="kills at random moments")
     parser.add_argument("--real", type=int, default=20, help="kills of whole processes, with one and two workers each")
+    parser.add_argument("--every", type=int, default=1, help="kill before each so many-th change of a file only")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    faults = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name, shade in (("one", 0), ("two", 60)):
@@ -202,11 +204,14 @@ def main() -> None:
         print("| killed | kills | last line of the log at the kill | runs that then finished | faults |")
         print("|---|---|---|---|---|")
         command = fake_command(folder / "tree")
-        print_tally("before each change of a file", kill_at_changes(command, folder / "changes"))
-        print_tally("at random moments", kill_at_random(command, folder / "random", given.random, given.seed))
+        changes = kill_at_changes(command, folder / "changes", range(1, MOST_CHANGES, given.every))
+        faults += print_tally("before each change of a file", changes)
+        at_random = kill_at_random(command, folder / "random", given.random, given.seed)
+        faults += print_tally("at random moments", at_random)
         for jobs in (1, 2) if given.real else ():
             tally = kill_processes(folder / "tree", folder, given.real, given.seed, jobs)
-            print_tally(f"whole processes, `--jobs {jobs}`, real detectors", tally)
+            faults += print_tally(f"whole processes, `--jobs {jobs}`, real detectors", tally)
+    sys.exit(bool(faults))
 
 
 if __name__ == "__main__":

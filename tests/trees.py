@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,23 @@ def write_small(path: Path, shade: int = 0, frames: int = FRAMES, **how: Any) ->
     return write_clip(path, (np.minimum(picture, 255 - shade).astype(np.uint8) for picture in shown), **how)
 
 
-def load_fake() -> list[FakeDetector]:
+def load_fake(*_: object) -> list[FakeDetector]:
     """Return a detector that knows where the face is."""
     return [FakeDetector(faces_of())]
+
+
+class SlowDetector(FakeDetector):
+    """Takes its time."""
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Wait, and see the face."""
+        time.sleep(0.5)
+        return super().detect(picture, frame, looks)
+
+
+def load_slow(*_: object) -> list[FakeDetector]:
+    """Return a detector that takes its time."""
+    return [SlowDetector(faces_of())]
 
 
 class DyingDetector(FakeDetector):
