@@ -25,6 +25,7 @@ class Ended:
         code: its exit code, or minus the number of the signal that ended it.
         hung: it was killed because it ran too long.
         seconds: how long it ran.
+        cpu_s: seconds that the processors worked on it.
         peak_bytes: the most memory that it held, the program's own included.
         output: what it printed.
     """
@@ -32,15 +33,16 @@ class Ended:
     code: int
     hung: bool
     seconds: float
+    cpu_s: float
     peak_bytes: int
     output: str
 
 
 def run_child(
     call: Callable[[], int],
-    limit_s: float = 60,
+    limit_s: float = 600,
     memory_bytes: int = 0,
-    kill_after_s: float | None = None,
+    kill_after_cpu_s: float | None = None,
     kill_at_change: int = 0,
 ) -> Ended:
     """Call something in a copy of this process, and return how that ended.
@@ -49,7 +51,7 @@ def run_child(
         call: what to do; its result is the exit code.
         limit_s: it is killed after this time.
         memory_bytes: address space that it may use; 0 for any.
-        kill_after_s: it is killed after this time, which is no hang; None for never.
+        kill_after_cpu_s: it is killed when it has worked so long, whatever else the machine does; None for never.
         kill_at_change: it kills itself before it changes a file for this many times; 0 for never.
     """
     with tempfile.TemporaryFile() as output:
@@ -57,11 +59,12 @@ def run_child(
         child = os.fork()
         if child == 0:
             _be_child(call, output.fileno(), memory_bytes, kill_at_change)
-        status, usage, hung = _wait(child, begin, limit_s, kill_after_s)
+        status, usage, hung = _wait(child, begin, limit_s, kill_after_cpu_s)
         output.seek(0)
         text = output.read().decode(errors="replace")
     code = os.waitstatus_to_exitcode(status)
-    return Ended(code, hung, time.monotonic() - begin, usage.ru_maxrss * 1024, text)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Ended(code, hung, time.monotonic() - begin, cpu_s, usage.ru_maxrss * 1024, text)
 
 
 def _be_child(call: Callable[[], int], output: int, memory_bytes: int, kill_at_change: int) -> None:
@@ -105,7 +108,7 @@ def _is_for_writing(details: tuple[object, ...]) -> bool:
 
 
 def _wait(
-    child: int, begin: float, limit_s: float, kill_after_s: float | None
+    child: int, begin: float, limit_s: float, kill_after_cpu_s: float | None
 ) -> tuple[int, resource.struct_rusage, bool]:
     """Wait for a process; kill it when it is time."""
     killed = hung = False
@@ -115,7 +118,12 @@ def _wait(
             return status, usage, hung
         now = time.monotonic() - begin
         hung = hung or (not killed and now > limit_s)
-        if not killed and (hung or (kill_after_s is not None and now > kill_after_s)):
+        if not killed and (hung or (kill_after_cpu_s is not None and _worked_s(child) >= kill_after_cpu_s)):
             killed = True
             os.kill(child, signal.SIGKILL)
         time.sleep(POLL_S)
+
+
+def _worked_s(child: int) -> float:
+    """Return the seconds that the processors have worked on a process."""
+    return time.clock_gettime((~child << 3) | 2)  # its clock, as clock_getcpuclockid(3) makes it

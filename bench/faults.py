@@ -108,7 +108,7 @@ def kill_at_random(command: Callable[[Path], Callable[[], int]], folder: Path, k
         number += 1
         out = folder / str(number)
         for _ in range(moments.randint(1, MOST_KILLS)):
-            ended = run_child(command(out), kill_after_s=moments.uniform(0, undisturbed.seconds))
+            ended = run_child(command(out), kill_after_cpu_s=moments.uniform(0, undisturbed.cpu_s))
             if ended.code != -signal.SIGKILL:
                 break
             tally.kills += 1
