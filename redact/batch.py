@@ -1,19 +1,66 @@
-"""Many clips: one after the other, on past those that fail."""
+"""Many clips: which there are, one after the other or several beside each other, on past those that fail."""
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
+import re
+import signal
+import stat
+import threading
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from redact import custody, pipeline
+from redact.crew import take_cores
 from redact.custody import Workspace
 from redact.detectors import Detector
-from redact.errors import RedactError
-from redact.pipeline import Outcome, Progress
+from redact.errors import InputError, OutputError, RedactError
+from redact.media import hash_file
+from redact.pipeline import Outcome, PassProgress
 from redact.plan import Settings
+from redact.queue import Job, Queue, Row
+from redact.records import to_plain
+
+QUEUE = "queue.sqlite"
+PAUSE_S = 0.2  # before a process without work asks again
+GRACE_S = 30  # for processes that are told to end
+SUFFIXES = re.compile(  # of clips, in small letters
+    r"\.(3gp|3g2|asf|avi|dav|divx|dv|f4v|flv|gif|h?264|h?265|hevc|m[124]v|m2?ts|mjpe?g|mkv|mov|mp4|mp[eg]|mpeg|mxf|og[mv]"
+    r"|qt|rm|rmvb|ts|vob|webm|wmv|jpe?g|png|webp|avif|hei[cf])"
+)
+SOUND_SUFFIXES = re.compile(r"\.(m4a|m4b|oga|ogg|opus|wav|wma)")  # of files that may begin as clips do
+# What clips of the usual kinds begin with, for files with other names: the place of some bytes, and the bytes.
+SIGNATURES = (
+    *((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"FLV\1"), (0, b"OggS")),
+    *((0, b"\0\0\1\xba"), (0, b"\0\0\1\xb3"), (0, b"\0\0\0\1\x67"), (0, b"\x30\x26\xb2\x75"), (0, b"GIF8")),
+)
+
+Load = Callable[[], Sequence[Detector]]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What is to be done.
+
+    Attributes:
+        clips: the files, each once, in the order in which they are done.
+        skipped: what else was found in folders, and why it is left alone.
+        named: a single clip was named, which is done whatever was done before.
+    """
+
+    clips: tuple[Path, ...]
+    skipped: Mapping[Path, str]
+    named: bool
 
 
 @dataclass(frozen=True)
@@ -24,38 +71,305 @@ class Failure:
     error: RedactError
 
 
-def run_clips(
-    clips: Sequence[Path],
-    space: Workspace,
-    settings: Settings,
-    detectors: Sequence[Detector],
-    progress: Callable[[Path, str], Progress],
-) -> list[Outcome | Failure]:
-    """Run every clip; one that fails does not keep the others from being done.
+@dataclass(frozen=True)
+class Done:
+    """A clip whose copy was released before, and is there as it was."""
+
+    clip: Path
+    copy: Path
+
+
+Result = Outcome | Failure | Done
+
+
+def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
+    """Return the clips that were named, and those in the folders that were named.
+
+    In a folder, clips are known by their suffix or by how they begin. Links are not followed: they may lead out of it.
 
     Args:
-        clips: the files, in the order in which they are done.
+        named: files and folders.
+        space: the folders of the output, which are left out where they lie inside.
+
+    Raises:
+        InputError: a folder cannot be read, or holds no clip.
+    """
+    clips: list[Path] = []
+    skipped: dict[Path, str] = {}
+    for path in (Path(os.path.abspath(path)) for path in named):
+        if not path.is_dir():
+            clips.append(path)
+            continue
+        before = len(clips)
+        for file in _walk(path, {space.private.absolute(), space.release.absolute()}):
+            if reason := _is_no_clip(file):
+                skipped[file] = reason
+            else:
+                clips.append(file)
+        if len(clips) == before:
+            raise InputError(f"There is no clip in the folder {path}.", "Name a folder that holds clips, or a clip.")
+    single = len(named) == 1 and not named[0].is_dir()
+    return Tree(tuple(dict.fromkeys(clips)), skipped, single)
+
+
+def _walk(folder: Path, without: set[Path]) -> Iterator[Path]:
+    """Yield every file under a folder, in the order of their names."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"The folder {error.filename} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
+
+    for where, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if Path(where, name) not in without)
+        yield from (Path(where, name) for name in sorted(files))
+
+
+def _is_no_clip(file: Path) -> str:
+    """Return why a file in a folder is no clip, or nothing where it may be one."""
+    try:
+        if not stat.S_ISREG(file.lstat().st_mode):
+            return "a link or no file"
+        if file.name.startswith("._"):
+            return "what a Mac keeps beside a file"
+        if SUFFIXES.fullmatch(file.suffix.lower()):
+            return ""
+        with file.open("rb") as opened:
+            head = opened.read(16)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    known = not SOUND_SUFFIXES.fullmatch(file.suffix.lower()) and any(head[at:].startswith(b) for at, b in SIGNATURES)
+    return "" if known else "no video by its name and beginning"
+
+
+@dataclass(frozen=True)
+class _Order:
+    """How clips are to be done; it can be given to other processes."""
+
+    space: Workspace
+    settings: Settings
+    load: Load
+    known: bool  # a clip whose copy was released before, under another path as well, is done
+
+
+def run_clips(
+    tree: Tree,
+    space: Workspace,
+    settings: Settings,
+    load: Load,
+    progress: Callable[[Path, str], pipeline.Progress],
+    jobs: int = 1,
+) -> Generator[Result]:
+    """Run every clip; one that fails does not keep the others from being done. A run goes on where it was interrupted.
+
+    Args:
+        tree: the clips.
         space: where everything goes.
         settings: for all clips.
-        detectors: what looks.
-        progress: from a clip and the name of a pass to its progress.
+        load: makes the detectors. With several jobs each process calls it, so that it has to be importable.
+        progress: from a clip and the name of a pass to its progress. With several jobs only the queue tells.
+        jobs: processes; each has its share of the cores.
 
-    Returns:
-        What became of each clip, in the same order.
+    Yields:
+        What became of each clip, as soon as that is known; in their order where there is one job.
+
+    Raises:
+        OutputError: another run is at work there, or the queue or the log cannot be written.
+        DependencyError: weights are missing.
     """
-    results: list[Outcome | Failure] = []
-    for clip in clips:
+    order = _Order(space, settings, load, known=not tree.named and not settings.overwrite)
+    with custody.hold(space) as lock, Queue(space.private / QUEUE) as queue:
+        queue.enter(tree.clips, json.dumps(to_plain(settings)), tree.skipped, again=tree.named or settings.overwrite)
+        yield from (Done(clip, copy) for clip, copy in queue.done())
+        if jobs > 1:
+            yield from _run_beside(queue, order, jobs, lock)
+        elif queue.is_waiting():
+            yield from _work_through(queue, order, load(), progress)
+
+
+def _work_through(
+    queue: Queue, order: _Order, detectors: Sequence[Detector], progress: Callable[[Path, str], pipeline.Progress]
+) -> Iterator[Result]:
+    """Do what waits, until nothing does."""
+    while True:
+        job = queue.take(custody.log_length(order.space))
+        if job is not None:
+            yield _run_job(job, queue, order, detectors, partial(progress, job.clip))
+        elif queue.is_waiting():  # for the end of a clip of the same name, whose files it must not share
+            time.sleep(PAUSE_S)
+        else:
+            return
+
+
+def _run_job(job: Job, queue: Queue, order: _Order, detectors: Sequence[Detector], progress: PassProgress) -> Result:
+    """Run one clip, and note what became of it."""
+    begin, clip = time.monotonic(), job.clip
+    try:
+        if found := _find_done(job, order):
+            queue.finish(job, found.copy, found.length, begin)
+            return Done(clip, found.copy)
+        outcome = pipeline.run(clip, order.space, order.settings, detectors, queue.watch(job, progress))
+        queue.finish(job, outcome.copy, outcome.plan.source.ends - outcome.plan.source.begins, begin)
+        return outcome
+    except RedactError as error:
+        failure = Failure(clip, error)
+    except MemoryError:
+        failure = Failure(
+            clip, InputError(f"There is not enough memory for {clip.name}.", "Cut it, or make it smaller.")
+        )
+    except Exception as error:
+        custody.record(order.space, "bug", {"clip": str(clip), "traceback": traceback.format_exc()})
+        message = f"redact has a bug: {type(error).__name__} at {clip.name}. The details are in the private log."
+        failure = Failure(clip, RedactError(message))
+    queue.fail(job, failure.error.exit_code, str(failure.error))
+    return failure
+
+
+def _find_done(job: Job, order: _Order) -> custody.Released | None:
+    """Return the copy that was released before: by a run that was ended right after that, or for the same content."""
+    if job.clip.exists() and not job.clip.is_file():
+        raise InputError(f"{job.clip.name} is not a file.", "Name a clip, or a folder that holds clips.")
+    if job.attempts == 1 and not order.known:
+        return None
+    after = job.log_length if job.attempts > 1 and not order.known else 0
+    return custody.find_released(order.space, hash_file(job.clip), order.settings, after)
+
+
+def _run_beside(queue: Queue, order: _Order, jobs: int, lock: int) -> Iterator[Result]:
+    """Do what waits in several processes. One that dies costs the clip that it worked on, and is replaced."""
+    workers: dict[Connection, tuple[int, SpawnProcess]] = {}
+    try:
+        for number in range(jobs):
+            _start(workers, number, order, jobs, lock)
+        while workers:
+            for pipe in [p for p in wait(list(workers)) if isinstance(p, Connection)]:
+                try:
+                    result = pipe.recv()
+                except (EOFError, OSError):
+                    number, process = workers.pop(pipe)
+                    process.join()
+                    if process.exitcode:
+                        yield _set_aside(queue, process)
+                        _start(workers, number, order, jobs, lock)
+                    continue
+                if isinstance(result, RedactError):
+                    raise result
+                yield result
+    finally:
+        for _, process in workers.values():
+            process.terminate()
+        for _, process in workers.values():
+            process.join(GRACE_S)
+            process.kill()
+
+
+def _start(
+    workers: dict[Connection, tuple[int, SpawnProcess]], number: int, order: _Order, jobs: int, lock: int
+) -> None:
+    """Start a process that does what waits."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    held = Connection(os.dup(lock))  # only what the module knows can be handed over
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(number, jobs, order, theirs, held))
+    process.start()
+    theirs.close()
+    held.close()
+    workers[ours] = number, process
+
+
+def _set_aside(queue: Queue, process: SpawnProcess) -> Failure:
+    """Return the failure of the clip that a process worked on when it died."""
+    code = process.exitcode or 0
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    job = queue.held_by(process.pid or 0)
+    if job is None:
+        raise RedactError(f"A process that redacts {how} before it had begun.", "Try again with fewer --jobs.")
+    error = InputError(
+        f"The process that worked on {job.clip.name} {how}. The file may be damaged or hostile, or memory was short.",
+        "Run this clip again on its own; if that fails too, open it only on a machine that holds nothing else.",
+    )
+    queue.fail(job, error.exit_code, str(error))
+    return Failure(job.clip, error)
+
+
+def _work(number: int, jobs: int, order: _Order, pipe: Connection, lock: Connection) -> None:
+    """Do what waits, in a process of its own, and send what became of it.
+
+    Args:
+        number: of this process, from 0.
+        jobs: how many there are.
+        order: how it is to be done.
+        pipe: takes a `Result` for each clip, or the error that keeps all of them from being done.
+        lock: keeps the lock of the run for as long as this process lives.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    take_cores(number, jobs)
+    with suppress(KeyboardInterrupt):
         try:
-            results.append(pipeline.run(clip, space, settings, detectors, partial(progress, clip)))
+            detectors = order.load()
+            with Queue(order.space.private / QUEUE) as queue:
+                for result in _work_through(queue, order, detectors, _show_nothing):
+                    pipe.send(result)
         except RedactError as error:
-            results.append(Failure(clip, error))
-        except Exception as error:
-            custody.record(space, "bug", {"clip": str(clip), "traceback": traceback.format_exc()})
-            message = f"redact has a bug: {type(error).__name__} at {clip.name}. The details are in the private log."
-            results.append(Failure(clip, RedactError(message)))
-    return results
+            pipe.send(error)
+    lock.close()
 
 
-def exit_code(results: Sequence[Outcome | Failure]) -> int:
-    """Return the highest exit code among the failures, or 0."""
-    return max((r.error.exit_code for r in results if isinstance(r, Failure)), default=0)
+def _end_with_parent() -> None:
+    """End this process when the one that started it has died: nobody would hear what becomes of its clip."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _show_nothing(clip: Path, name: str) -> pipeline.Progress:
+    """Return a progress that is not shown."""
+    return lambda done, total: None
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a batch is.
+
+    Attributes:
+        at_work: whether a run is at work now.
+        rows: every clip.
+        time_left_s: seconds that the rest may take; None where nothing is done yet to tell by, or nothing is left.
+    """
+
+    at_work: bool
+    rows: tuple[Row, ...]
+    time_left_s: int | None
+
+    @property
+    def length(self) -> Fraction:
+        """Seconds of video that are done."""
+        return sum((row.length for row in self.rows), Fraction(0))
+
+
+def report(space: Workspace) -> Report:
+    """Return how far the batch in an output is; a run that is at work goes on.
+
+    Raises:
+        OutputError: there is none, or it cannot be read.
+    """
+    path = space.private / QUEUE
+    if not path.exists():
+        raise OutputError(f"No run was begun in {space.private.parent}.", "Name the folder given to -o.")
+    with Queue(path) as queue:
+        rows = tuple(queue.rows())
+    return Report(custody.is_held(space), rows, _time_left(rows))
+
+
+def _time_left(rows: Sequence[Row]) -> int | None:
+    """Return the seconds that the rest may take, by what the clips done so far took for each of their bytes."""
+    done = [row for row in rows if row.state == "done" and row.took_ms]
+    running = [row for row in rows if row.state == "running"]
+    left = [row for row in rows if row.state == "waiting"] + running
+    if not done or not left:
+        return None
+    ms_per_byte = sum(row.took_ms for row in done) / max(1, sum(row.size_bytes for row in done))
+    needed = sum(max(0, row.size_bytes * ms_per_byte - (row.took_ms if row in running else 0)) for row in left)
+    return round(needed / 1000 / max(1, len(running)))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
+from redact.disk import make_private, write_whole
 from redact.errors import OutputError, UsageError
 from redact.plan import Region
 from redact.regions import check_inside, from_plain, load_table, to_plain
@@ -88,11 +88,10 @@ def save(
     path = _file(name, folder)
     content = {"width": width, "height": height, "region": [to_plain(region) for region in profile.regions]}
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
+        make_private(path.parent)
         if path.exists() and not overwrite:
             raise OutputError(f"There is a camera profile {name!r} already.", "Use --overwrite to replace it.")
-        _replace(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        write_whole(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
         raise OutputError(
             f"The camera profile {name!r} cannot be written to {path.parent}: {error.strerror}.",
@@ -186,16 +185,3 @@ def _existing(name: str, folder: Path | None) -> Path:
 
 def _or_default(chosen: Path | None) -> Path:
     return folder() if chosen is None else chosen
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, so that it is there as a whole or not at all."""
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)

@@ -15,11 +15,32 @@ Result = TypeVar("Result")
 WAITING = 2  # calls for each thread that may wait or run: enough that none is idle, few enough to hold their pictures
 
 
+def take_cores(number: int, parts: int) -> None:
+    """Let this process use its share of the cores that it may use, where these are shared out to several processes.
+
+    Args:
+        number: of the process, from 0.
+        parts: how many there are; where they are more than cores, some have one together.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, set(cores[number::parts]) or {cores[number % len(cores)]})
+
+
+def one_thread() -> ThreadPoolExecutor:
+    """Return an executor whose one thread runs already.
+
+    Ctrl-C while it starts with work to do would leave it working, unknown to the executor, on what is closed then.
+    """
+    executor = ThreadPoolExecutor(1)
+    executor.submit(int).result()
+    return executor
+
+
 class Crew:
     """Runs calls in threads. What they are given must not be changed meanwhile."""
 
     def __init__(self) -> None:
-        threads = os.cpu_count() or 1
+        threads = len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(threads)
         self._most = WAITING * threads
         self._given: deque[Future[Any]] = deque()

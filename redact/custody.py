@@ -14,20 +14,28 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from redact.disk import PRIVATE, make_private, sync_folder, unwritable, write_whole
 from redact.errors import OutputError
+from redact.media import hash_file
 from redact.plan import Plan, Settings, Verdict
-from redact.records import to_plain
+from redact.records import to_bytes, to_plain
 
 FIRST_HASH = "0" * 64
 STATEMENT_SUFFIX = ".statement.json"
 COPY_SUFFIXES = (".mp4", ".png")
+READABLE = 0o644  # what is released is for everybody
+LONGEST_STEM = 120  # bytes of a clip's name in the names of its private files: most disks allow 255
+LOCK_TRIES, LOCK_PAUSE_S = 10, 0.05  # `redact status` holds the lock for a moment
 
 
 @dataclass(frozen=True)
@@ -65,19 +73,76 @@ def open_workspace(output: Path) -> Workspace:
     """
     space = locate_workspace(output)
     try:
-        space.private.mkdir(mode=0o700, parents=True, exist_ok=True)
-        space.private.chmod(0o700)
+        make_private(space.private)
         space.release.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(output, error) from error
+        raise unwritable(output, error) from error
     return space
 
 
+@contextmanager
+def hold(space: Workspace) -> Iterator[int]:
+    """Keep other runs out of the folders of an output while the block runs.
+
+    Yields:
+        The descriptor of the lock: processes that inherit it keep the lock too.
+
+    Raises:
+        OutputError: another run is at work there.
+    """
+    with _lock_file(space) as descriptor:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(LOCK_PAUSE_S)
+            except OSError as error:
+                raise unwritable(space.private, error) from error
+        else:
+            raise OutputError(
+                f"Another run is at work in {space.private.parent}; two would get in each other's way.",
+                "Wait until it is done (`redact status OUT` says how far it is), or choose another output with -o.",
+            )
+        yield descriptor
+
+
+def is_held(space: Workspace) -> bool:
+    """Return whether a run is at work in the folders of an output."""
+    with _lock_file(space) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@contextmanager
+def _lock_file(space: Workspace) -> Iterator[int]:
+    """Open the file that is locked; closing it unlocks it."""
+    try:
+        descriptor = os.open(space.private / "lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+    except OSError as error:
+        raise unwritable(space.private, error) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def private_path(space: Workspace, clip: Path, source_sha256: str, suffix: str) -> Path:
-    """Return where a private file of a clip is kept: under the clip's name, made longer where another clip has it."""
-    plan = space.private / f"{clip.stem}.plan.json"
-    taken = plan.exists() and source_sha256.encode() not in plan.read_bytes()
-    name = f"{clip.stem}-{source_sha256[:8]}" if taken else clip.stem
+    """Return where a private file of a clip is kept: under the clip's name, with its hash where another clip has it.
+
+    Raises:
+        OutputError: the plans there cannot be read.
+    """
+    short = os.fsdecode(os.fsencode(clip.stem)[:LONGEST_STEM])
+    plan = space.private / f"{short}.plan.json"
+    try:
+        taken = short != clip.stem or (plan.exists() and source_sha256.encode() not in plan.read_bytes())
+    except OSError as error:
+        raise unwritable(plan, error) from error
+    name = f"{short}-{source_sha256[:8]}" if taken else short
     return space.private / (name + suffix)
 
 
@@ -87,16 +152,10 @@ def write_private(path: Path, data: bytes) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    fresh = path.with_name(path.name + ".new")
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None:
@@ -111,23 +170,39 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
         OutputError: it cannot be written.
     """
     try:
-        with open(os.open(space.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
+        with open(os.open(space.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            lines = file.read().splitlines()
+            number, last, size = _measure_log(file)
+            file.truncate(size)
+            if not number:
+                write_private(_head(space), FIRST_HASH.encode())
             entry: dict[str, Any] = {
-                "number": len(lines) + 1,
+                "number": number + 1,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "operation": operation,
                 **details,
-                "previous": _hash(lines[-1]) if lines else FIRST_HASH,
+                "previous": _hash(last) if number else FIRST_HASH,
             }
-            line = json.dumps(entry, ensure_ascii=False).encode()
-            file.write(line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-            write_private(_head(space), _hash(line).encode())
+            line = to_bytes(json.dumps(entry, ensure_ascii=False))
+            try:
+                if os.write(file.fileno(), line + b"\n") <= len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+                write_private(_head(space), _hash(line).encode())
+            except (OSError, OutputError):
+                os.ftruncate(file.fileno(), size)  # a line that is not whole would break the chain for good
+                raise
     except OSError as error:
-        raise _unwritable(space.log, error) from error
+        raise unwritable(space.log, error) from error
+
+
+def _measure_log(file: BinaryIO) -> tuple[int, bytes, int]:
+    """Return the number of whole lines, the last one, and their size: a crash may leave a piece of one behind them."""
+    number, last, size = 0, b"", 0
+    for line in file:
+        if line.endswith(b"\n"):
+            number, last, size = number + 1, line.rstrip(b"\n"), size + len(line)
+    return number, last, size
 
 
 @dataclass(frozen=True)
@@ -150,18 +225,18 @@ def read_log(space: Workspace) -> LogReport:
         OutputError: there is no log, or it cannot be read.
     """
     try:
-        lines = space.log.read_bytes().splitlines()
-        head = _head(space).read_text() if _head(space).exists() else ""
+        *lines, _torn = space.log.read_bytes().split(b"\n")  # a crash may leave a piece of a line at the end
+        head = _head(space).read_bytes().decode("ascii", "replace") if _head(space).exists() else ""
     except OSError as error:
         raise OutputError(f"There is no log in {space.private}.", "Name the folder given to -o.") from error
     entries: list[Mapping[str, Any]] = []
     faults: list[str] = []
-    previous = FIRST_HASH
+    before = previous = FIRST_HASH
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             sound = isinstance(entry, dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             sound = False
         if not sound:
             faults.append(f"line {number} cannot be read")
@@ -171,9 +246,9 @@ def read_log(space: Workspace) -> LogReport:
                 faults.append(f"line {number} says that it is line {entry.get('number')}: a line is missing or added")
             if entry.get("previous") != previous:
                 faults.append(f"line {number} does not follow from the line before, which was changed or removed")
-        previous = _hash(line)
+        before, previous = previous, _hash(line)
     # A crash between writing a line and its hash leaves the head one line behind: that is no fault.
-    if head not in (previous, *(_hash(line) for line in lines[-2:-1])):
+    if head not in (previous, before) and (lines or head):
         faults.append("the end of the log was changed or removed")
     return LogReport(tuple(entries), tuple(faults))
 
@@ -212,8 +287,10 @@ def copy_path(space: Workspace, name: str, suffix: str) -> Path:
     return space.copy or space.release / (name + suffix)
 
 
-def release(space: Workspace, partial: Path, name: str, plan: Plan, verdict: Verdict, clip: Path) -> Path:
+def release(space: Workspace, partial: Path, plan: Plan, verdict: Verdict, clip: Path) -> Path:
     """Move a checked copy to the release folder, with its statement. The log is written first.
+
+    Copies get their names here, one at a time, so that two that are finished together get different ones.
 
     Returns:
         Where the copy is.
@@ -221,30 +298,86 @@ def release(space: Workspace, partial: Path, name: str, plan: Plan, verdict: Ver
     Raises:
         OutputError: it cannot be moved.
     """
-    target = copy_path(space, name, partial.suffix)
     statement = json.dumps(make_statement(plan, verdict), indent=1, ensure_ascii=False) + "\n"
-    with partial.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    record(
-        space,
-        "release",
-        {
-            "name": target.name,
-            "clip": clip.name,
-            **identity(plan.source.sha256, plan.settings),
-            "copy_sha256": sha256,
-            "statement": statement,
-        },
-    )
-    draft = space.private / f"{name}{STATEMENT_SUFFIX}"
-    write_private(draft, statement.encode())
     try:
-        draft.chmod(0o644)
-        draft.replace(target.with_name(name + STATEMENT_SUFFIX))
-        os.replace(partial, target)
+        with partial.open("rb") as file, _one_at_a_time(space):
+            os.fsync(file.fileno())
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            name = release_name(space, clip, plan.source.sha256, plan.settings, partial.suffix)
+            target = copy_path(space, name, partial.suffix)
+            details = {"clip": clip.name, **identity(plan.source.sha256, plan.settings)}
+            made = {"copy_sha256": sha256, "statement": statement, "settings": to_plain(plan.settings)}
+            length = to_plain(plan.source.ends - plan.source.begins)
+            record(space, "release", {"name": target.name, **details, **made, "length": length})
+            draft = space.private / f"{name}{STATEMENT_SUFFIX}"
+            write_private(draft, to_bytes(statement))
+            draft.chmod(READABLE)
+            partial.chmod(READABLE)
+            draft.replace(target.with_name(name + STATEMENT_SUFFIX))
+            os.replace(partial, target)
+            sync_folder(target.parent)
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(space.copy or space.release, error) from error
     return target
+
+
+@contextmanager
+def _one_at_a_time(space: Workspace) -> Iterator[None]:
+    """Let the processes of a run release one after the other."""
+    descriptor = os.open(space.private, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Released:
+    """A copy that was released: where it is, and the seconds from its first frame to its last."""
+
+    copy: Path
+    length: Fraction
+
+
+def find_released(space: Workspace, source_sha256: str, settings: Settings, after: int) -> Released | None:
+    """Return the copy of this excerpt that was released with these settings and is there as it was, or None.
+
+    Args:
+        space: where it was released.
+        source_sha256: of the clip.
+        settings: that it was made with.
+        after: number of the line of the log after which that has to be.
+    """
+    wanted = {**identity(source_sha256, settings), "settings": to_plain(settings)}
+    for entry in _releases(space, source_sha256):
+        if entry["number"] > after and wanted.items() <= entry.items():
+            name = Path(entry["name"])
+            copy = copy_path(space, name.stem, name.suffix)
+            if copy.exists() and hash_file(copy) == entry["copy_sha256"]:
+                return Released(copy, Fraction(entry["length"]))
+    return None
+
+
+def log_length(space: Workspace) -> int:
+    """Return how many lines the log has."""
+    if not space.log.exists():
+        return 0
+    with space.log.open("rb") as file:
+        return _measure_log(file)[0]
+
+
+def _releases(space: Workspace, source_sha256: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of the log about copies of a clip that were released; those that cannot be read are left out."""
+    if not space.log.exists():
+        return
+    with space.log.open("rb") as file:
+        for line in file:
+            if source_sha256.encode() in line:
+                with suppress(ValueError):
+                    entry = json.loads(line)
+                    if entry.get("operation") == "release" and entry.keys() >= {"number", "name", "copy_sha256"}:
+                        yield entry
 
 
 def identity(source_sha256: str, settings: Settings) -> dict[str, Any]:
@@ -291,13 +424,8 @@ def _sound(settings: Settings) -> str:
 
 def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:
     """Return the neutral name under which this very excerpt was released before."""
-    if not space.log.exists():
-        return None
-    names = [
-        Path(entry["name"]).stem
-        for entry in read_log(space).entries
-        if entry.get("operation") == "release" and excerpt.items() <= entry.items()
-    ]
+    entries = _releases(space, excerpt["source_sha256"])
+    names = [Path(entry["name"]).stem for entry in entries if excerpt.items() <= entry.items()]
     neutral = [name for name in names if re.fullmatch(r"excerpt-\d+", name)]
     return neutral[-1] if neutral else None
 
@@ -316,10 +444,3 @@ def _head(space: Workspace) -> Path:
 def _hash(line: bytes) -> str:
     """Return the hash of a line."""
     return hashlib.sha256(line).hexdigest()
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    """Return the error for a file that cannot be written."""
-    if error.errno == errno.ENOSPC:
-        return OutputError(f"The disk is full; {path.name} was not written.", "Make room, then run the command again.")
-    return OutputError(f"{path} cannot be written: {error.strerror}.")

@@ -17,6 +17,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from redact.disk import make_private, write_whole
 from redact.errors import OutputError, UsageError
 from redact.geometry import Box
 
@@ -120,10 +121,9 @@ def add(name: str, picture: Picture, folder: Path | None = None) -> int:
         )
     where = library(folder)
     try:
-        where.mkdir(mode=0o700, parents=True, exist_ok=True)
-        where.chmod(0o700)
+        make_private(where)
         number = max((_number(path) for path in _examples(name, where)), default=0) + 1
-        _write(where / f"{name}.{number}.png", cv2.imencode(".png", picture)[1].tobytes())
+        write_whole(where / f"{name}.{number}.png", cv2.imencode(".png", picture)[1].tobytes())
     except OSError as error:
         raise OutputError(
             f"The mark cannot be kept in {where}: {error.strerror}.",
@@ -225,16 +225,3 @@ def _known(name: str, where: Path) -> list[Path]:
         held = ", ".join(names(where)) or "none"
         raise UsageError(f"There is no mark {name}; known are: {held}.", "Add it with `redact mark add`.")
     return paths
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.media import hash_file, is_still
 from redact.plan import Plan, Settings, Verdict
-from redact.records import dump_plan, load_plan, to_plain
+from redact.records import dump_plan, load_plan, to_bytes, to_plain
 from redact.sightings import dump_sightings, load_sightings
 from redact.verification import Findings
 
@@ -58,7 +58,7 @@ def run(
     custody.release_name(space, clip, sha256, settings, custody.suffix_of(is_still(clip)))
     path = custody.private_path(space, clip, sha256, ".plan.json")
     plan = _reusable_plan(path, settings, detectors) or _look_and_plan(clip, path, space, settings, detectors, progress)
-    custody.write_private(path, dump_plan(plan).encode())
+    custody.write_private(path, to_bytes(dump_plan(plan)))
     return release(plan, clip, space, detectors, progress)
 
 
@@ -80,7 +80,7 @@ def analyse(
             "Render it with `redact render`, or use --overwrite to make it anew; changes made by hand are lost then.",
         )
     plan = _look_and_plan(clip, path, space, settings, detectors, progress)
-    custody.write_private(path, dump_plan(plan).encode())
+    custody.write_private(path, to_bytes(dump_plan(plan)))
     return plan, path
 
 
@@ -99,7 +99,7 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
     """
     analysis.check_whole(clip, plan.settings, plan.source.damage())
     suffix = custody.suffix_of(plan.source.still)
-    name = custody.release_name(space, clip, plan.source.sha256, plan.settings, suffix)
+    custody.release_name(space, clip, plan.source.sha256, plan.settings, suffix)
     details = {"clip": str(clip), **custody.identity(plan.source.sha256, plan.settings)}
     if not _found_enough(plan) and not plan.settings.allow_empty:
         custody.record(space, "hold back", {**details, "reason": "nothing was found"})
@@ -110,7 +110,7 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
     try:
         checkers = face_detectors(detectors, plan.settings)
         plan, verdict = _render_until_clean(plan, clip, partial, space, details, checkers, progress)
-        copy = custody.release(space, partial, name, plan, verdict, clip)
+        copy = custody.release(space, partial, plan, verdict, clip)
     finally:
         partial.unlink(missing_ok=True)
     return Outcome(clip, plan, verdict, copy)
@@ -134,6 +134,7 @@ def _render_until_clean(
     """Render and verify, and do it again with what was found; return the plan and the verdict that passed."""
     remaining = custody.private_path(space, clip, plan.source.sha256, ".remaining.png")
     for last in [False] * (ROUNDS - 1) + [True]:
+        custody.write_private(partial, b"")  # whoever encodes into it leaves its mode as it is
         rendering.render(plan, clip, partial, progress("render"))
         custody.record(space, "render", {**details, "settings": to_plain(plan.settings)})
         findings = verification.verify(partial, plan, clip, detectors, progress("verify"))
@@ -159,7 +160,7 @@ def _repair(
     chains = analysis.follow(clip, seen, findings.timeline, plan.settings, detectors, progress("follow again"))
     repaired = analysis.add_faces(plan, chains, findings.timeline)
     custody.write_private(
-        custody.private_path(space, clip, plan.source.sha256, ".plan.json"), dump_plan(repaired).encode()
+        custody.private_path(space, clip, plan.source.sha256, ".plan.json"), to_bytes(dump_plan(repaired))
     )
     added = len(repaired.tracks) - len(plan.tracks)
     custody.record(space, "repair", {"clip": str(clip), "source_sha256": plan.source.sha256, "tracks_added": added})
@@ -213,6 +214,8 @@ def _look_and_plan(
     sightings = load_sightings(kept.read_bytes()) if kept.exists() else None
     if sightings is None or not analysis.answers(sightings, hash_file(clip), settings, detectors):
         sightings = analysis.look(clip, settings, detectors, progress("look"))
+        custody.write_private(kept, dump_sightings(sightings))
+    if sightings.detections and not sightings.chains:
         chains = analysis.follow(
             clip, sightings.detections, sightings.timeline, settings, detectors, progress("follow")
         )

@@ -103,7 +103,7 @@ def _quantise(graph: bytes, ranges: Ranges, floats: Collection[str]) -> bytes:
     between = _between(nodes, weights, outputs, floats)
     if missing := sorted(between - set(ranges)):
         raise DependencyError(f"The weight file cannot be prepared: no range is known for its tensor {missing[0]!r}.")
-    scales = {name: _scale(*ranges[name]) for name in between}
+    scales = {name: _scale(*ranges[name]) for name in sorted(between)}  # the same bytes in every process
     made: list[bytes] = []
     for name, (scale, zero) in scales.items():
         made += [_tensor(f"{name}_scale", scale), _tensor(f"{name}_zero", zero)]

@@ -39,6 +39,11 @@ def load_plan(text: str) -> Plan:
     return from_plain(data, Plan, "the plan")
 
 
+def to_bytes(text: str) -> bytes:
+    """Return JSON text as bytes. Bytes of names that are no UTF-8 become escapes, which are read back as they were."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def to_plain(value: Any) -> Any:
     """Return a value of this room as what JSON knows."""
     if isinstance(value, Box):

@@ -8,14 +8,18 @@ from __future__ import annotations
 import bisect
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from itertools import pairwise
 
 from redact.errors import PlanError
 from redact.plan import Detection, Source
 from redact.records import from_plain, to_plain
+
+SMALLEST_ZOOM = 1e-6  # from one frame to the next, as an area: what is less cannot be turned back
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def load_sightings(data: bytes) -> Sightings:
     """
     try:
         head, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
-        return Sightings(
+        sightings = Sightings(
             source=from_plain(head["source"], Source, "the detections, source"),
             from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
             to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
@@ -140,7 +144,32 @@ def load_sightings(data: bytes) -> Sightings:
             ),
             stream=int(head["stream"]),
         )
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+        _check(sightings)
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise PlanError(
             f"The detections are damaged: {error}.", "Remove that file; they will be made again."
         ) from error
+    return sightings
+
+
+def _check(sightings: Sightings) -> None:
+    """Refuse what does not belong to one time line."""
+    first, frames = (
+        sightings.source.first,
+        range(sightings.source.first, sightings.source.first + sightings.source.frames),
+    )
+    if len(sightings.times) != len(frames) or any(a >= b for a, b in pairwise(sightings.times)):
+        raise ValueError("its frames are not in the order of their times")
+    if any(a >= b for a, b in pairwise((first - 1, *sightings.cuts))) or any(
+        n not in frames for n in sightings.damaged
+    ):
+        raise ValueError("a cut or a damaged frame lies outside the excerpt")
+    if sightings.camera and len(sightings.camera) != len(frames):
+        raise ValueError("the camera's motion is not known for every frame")
+    for row in sightings.camera:
+        if len(row) != 6 or not all(map(math.isfinite, row)) or abs(row[0] * row[4] - row[1] * row[3]) < SMALLEST_ZOOM:
+            raise ValueError("the camera cannot have moved so")
+    for chain in (*sightings.chains, *((detection,) for detection in sightings.detections)):
+        order = [detection.frame for detection in chain]
+        if not order or order[0] < first or order[-1] > frames[-1] or any(a > b for a, b in pairwise(order)):
+            raise ValueError("a sighting lies outside the excerpt, or before the one that it follows")

@@ -99,6 +99,16 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 
 
+def verify_alone(file: Path) -> Verdict:
+    """Check what can be checked of any file without plan and clip: that it holds nothing but pictures and sound.
+
+    Raises:
+        InputError: the file cannot be read at all.
+    """
+    compared = Check("covered as the plan says", None, "not compared: no plan was given")
+    return Verdict((_check_residue(file), compared))
+
+
 def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, progress: Progress) -> _Comparison:
     """Compare the copy with the covered source, frame by frame, and look at it."""
     coverer, seen = Coverer(plan), _Comparison()
@@ -188,12 +198,11 @@ def _check_contents(copy: Path, sound_expected: bool) -> list[Check]:
     contents = list_contents(copy)
     streams = ("video h264", "audio aac") if sound_expected else ("video h264",)
     loose = [*contents.tags, *(["chapters"] if contents.chapters else [])]
-    residue = find_residue(copy)
     expected = contents.streams == streams and contents.pixel_format == "yuv420p"
     return [
         Check("only the expected streams", expected, ", ".join((*contents.streams, contents.pixel_format))),
         Check("no tags or chapters", not loose, ", ".join(loose) or "none found"),
-        Check("nothing in the file but pictures and sound", not residue, "; ".join(residue) or "none found"),
+        _check_residue(copy),
     ]
 
 
@@ -202,6 +211,12 @@ def _check_still(copy: Path) -> list[Check]:
     clean = holds_only_its_picture(copy)
     figure = "the file is what encoding its picture gives" if clean else "there is more in the file"
     return [Check("nothing in the file but the picture", clean, figure)]
+
+
+def _check_residue(file: Path) -> Check:
+    """Return the check of every box of a file."""
+    residue = find_residue(file)
+    return Check("nothing in the file but pictures and sound", not residue, "; ".join(residue) or "none found")
 
 
 def _not_made(plan: Plan, sound: bool, looked: bool) -> list[Check]:

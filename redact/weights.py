@@ -28,11 +28,13 @@ from typing import Any
 
 import platformdirs
 
+from redact.disk import write_whole
 from redact.errors import DependencyError, OutputError, UsageError
 from redact.graphs import clean_graph
 
 PIP_TIMEOUT_S = 600
 URL_TIMEOUT_S = 60
+READABLE = 0o644  # weights are no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def cards() -> dict[str, Card]:
         DependencyError: a card has an unknown, missing or wrong key.
     """
     entries = sorted(files("redact.models").iterdir(), key=lambda entry: entry.name.removesuffix(".toml"))
-    read = [_parse(entry.name, entry.read_text("utf-8")) for entry in entries if entry.name.endswith(".toml")]
+    read = [_parse(entry.name, entry.read_bytes()) for entry in entries if entry.name.endswith(".toml")]
     return {card.id: card for card in read}
 
 
@@ -202,11 +204,11 @@ _PATTERNS = {
 }
 
 
-def _parse(name: str, text: str) -> Card:
+def _parse(name: str, content: bytes) -> Card:
     """Return the card that a TOML file holds."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         raise _bad_card(name, f"is not TOML: {error}") from error
     _check_keys(name, table, _KINDS)
     source, thresholds = table["source"], table["thresholds"]
@@ -388,24 +390,11 @@ def _install(card: Card, content: bytes, where: Path) -> None:
         record = json.dumps(made, indent=2).encode() + b"\n"
     try:
         where.mkdir(parents=True, exist_ok=True)
-        _replace(where / card.run_file, content)
+        write_whole(where / card.run_file, content, READABLE)
         if record:
-            _replace(_sidecar(card, where), record)
+            write_whole(_sidecar(card, where), record, READABLE)
     except OSError as error:
         raise OutputError(
             f"The model {card.id} cannot be written to {where}: {error.strerror}.",
             "Make room and check the permissions of that folder, or name another one in REDACT_WEIGHTS.",
         ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

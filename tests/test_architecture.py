@@ -11,7 +11,7 @@ from redact import errors
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    0: ("errors", "geometry", "crew"),
+    0: ("errors", "geometry", "crew", "disk"),
     1: ("plan", "graphs", "records", "sightings", "regions", "residue"),
     2: (
         "media",
@@ -28,8 +28,8 @@ LAYERS = {
         "marks",
         "cameras",
     ),
-    3: ("analysis", "rendering", "verification", "custody", "sheets"),
-    4: ("pipeline", "batch"),
+    3: ("analysis", "rendering", "verification", "custody", "sheets", "queue"),
+    4: ("pipeline", "batch", "handover"),
     5: ("cli", "__init__", "__main__"),
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -39,7 +39,7 @@ WITHIN = {
     ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("batch", "pipeline"), ("cli", "__init__"),
-    ("__main__", "cli"),
+    ("__main__", "cli"), ("disk", "errors"),
 }  # fmt: skip
 OUTSIDE = {
     0: set(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from redact import weights
+from redact import quantising, weights
 from redact.detectors.faces import batch_of, decode
 from redact.errors import DependencyError
 from redact.geometry import Box, iou
@@ -82,6 +83,19 @@ def test_layers_that_are_to_stay_in_floats_do() -> None:
 def test_a_tensor_without_a_range_is_an_error_that_names_it() -> None:
     with pytest.raises(DependencyError, match="'two'"):
         quantise_graph(SMALL, {name: r for name, r in RANGES.items() if name != "two"})
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_bytes_do_not_depend_on_the_order_of_sets_which_differs_between_processes(
+    backwards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ordered(set[str]):
+        def __iter__(self) -> Iterator[str]:
+            return iter(sorted(super().__iter__(), reverse=backwards))
+
+    expected, between = quantise_graph(SMALL, RANGES), quantising._between
+    monkeypatch.setattr(quantising, "_between", lambda *given: Ordered(between(*given)))
+    assert quantise_graph(SMALL, RANGES) == expected
 
 
 @settings(max_examples=200)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from redact.cli.options import DEFAULTS, JSON, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
-from redact.cli.results import complain, outcome_json, print_checks, summarize
+from redact.cli.results import outcome_json, print_checks, print_path, say_skipped, shown, summarize, tell
 from redact.errors import PlanError, UsageError, VerificationError
-from redact.plan import Settings
+from redact.plan import Settings, Verdict
 from redact.records import to_plain
 
 if TYPE_CHECKING:
@@ -25,40 +27,45 @@ if TYPE_CHECKING:
 @click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUTPUT
 @options(*dict.fromkeys((*TO_ANALYSE, *TO_RENDER)))
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Clips done beside each other.")
 @JSON
-def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: Any) -> None:
-    """Turn clips into checked copies in OUTPUT/release."""
+def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool, **given: Any) -> None:
+    """Turn clips, and all clips in folders, into checked copies in OUTPUT/release."""
     from redact import batch, custody
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
-    if len(clips) > 1 and output.suffix.lower() in custody.COPY_SUFFIXES:
+    if output.suffix.lower() in custody.COPY_SUFFIXES and (len(clips) > 1 or clips[0].is_dir()):
         raise UsageError("With several clips, -o names a folder, not a copy.")
     begin = time.monotonic()
-    detectors = load_detectors(settings)
-    space = custody.open_workspace(output)
+    tree = batch.find_clips(clips, custody.locate_workspace(output))
+    say_skipped(tree.skipped)
+    load = partial(load_detectors, settings)
+    detectors = load() if jobs == 1 else []
     bars = Bars()
-    titles = len(clips) > 1
+    titles = len(tree.clips) > 1
+    code, rows = 0, []
+    running = batch.run_clips(
+        tree,
+        custody.open_workspace(output),
+        settings,
+        load if jobs > 1 else lambda: detectors,
+        lambda clip, name: bars(f"{shown(clip.name)}: {name}" if titles else name),
+        jobs,
+    )
     try:
-        results = batch.run_clips(
-            clips,
-            space,
-            settings,
-            detectors,
-            lambda clip, name: bars(f"{clip.name}: {name}" if titles else name),
-        )
+        with closing(running) as results:
+            for result in results:
+                bars.close()
+                code = max(code, tell(result, as_json))
+                rows += [outcome_json(result)] if as_json else []
     finally:
         bars.close()
     if as_json:
-        click.echo(json.dumps([outcome_json(r) for r in results], indent=1, ensure_ascii=False))
-    for result in results:
-        if isinstance(result, batch.Failure):
-            complain(result.error)
-        elif not as_json:
-            summarize(result.plan, result.verdict, result.copy)
-    if sys.stdout.isatty() and not as_json:
-        click.echo(f"{len(results)} clip(s) in {time.monotonic() - begin:.1f} s")
-    sys.exit(batch.exit_code(results))
+        click.echo(json.dumps(rows, indent=1))
+    elif sys.stdout.isatty():
+        click.echo(f"{len(tree.clips)} clip(s) in {time.monotonic() - begin:.1f} s")
+    sys.exit(code)
 
 
 @click.command("analyse")
@@ -74,13 +81,16 @@ def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> No
     settings = settings_from(DEFAULTS, given)
     bars = Bars()
     try:
-        plan, path = pipeline.analyse(clip, custody.open_workspace(output), settings, load_detectors(settings), bars)
+        detectors = load_detectors(settings)
+        space = custody.open_workspace(output)
+        with custody.hold(space):
+            plan, path = pipeline.analyse(clip, space, settings, detectors, bars)
     finally:
         bars.close()
     if as_json:
         click.echo(json.dumps({"plan": str(path), "tracks": len(plan.tracks), "frames": plan.source.frames}))
     else:
-        click.echo(path)
+        print_path(path)
 
 
 @click.command("render")
@@ -98,22 +108,34 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     bars = Bars()
     try:
         space = custody.open_workspace(output)
-        outcome = pipeline.release(read, clip or Path(read.source.path), space, _load_eyes(read.settings), bars)
+        with custody.hold(space):
+            outcome = pipeline.release(read, clip or Path(read.source.path), space, _load_eyes(read.settings), bars)
     finally:
         bars.close()
     if as_json:
-        click.echo(json.dumps(outcome_json(outcome), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(outcome_json(outcome), indent=1))
     else:
         summarize(outcome.plan, outcome.verdict, outcome.copy)
 
 
 @click.command("verify")
 @click.argument("copy", type=click.Path(path_type=Path))
-@click.option("--plan", required=True, type=click.Path(path_type=Path), help="The plan that the copy was made from.")
+@click.option("--plan", type=click.Path(path_type=Path), help="The plan that the copy was made from.")
 @click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
 @JSON
-def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> None:
-    """Check COPY against its plan and clip."""
+def verify_command(copy: Path, plan: Path | None, clip: Path | None, as_json: bool) -> None:
+    """Check COPY against its plan and clip; without --plan, only what is in the file besides pictures and sound."""
+    verdict = _verify_alone(copy, clip) if plan is None else _verify(copy, plan, clip)
+    if as_json:
+        click.echo(json.dumps({"passed": verdict.passed, **to_plain(verdict)}, indent=1))
+    else:
+        print_checks(verdict)
+    if not verdict.passed:
+        raise VerificationError(f"{copy.name} did not pass.", "Do not publish this copy. Make it again from the plan.")
+
+
+def _verify(copy: Path, plan: Path, clip: Path | None) -> Verdict:
+    """Return the verdict on a copy of a plan."""
     from redact import pipeline, verification
 
     read = pipeline.read_plan(plan)
@@ -121,15 +143,18 @@ def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> 
     try:
         where = clip or Path(read.source.path)
         eyes = pipeline.face_detectors(_load_eyes(read.settings), read.settings)
-        verdict = verification.verify(copy, read, where, eyes, bars("verify")).verdict
+        return verification.verify(copy, read, where, eyes, bars("verify")).verdict
     finally:
         bars.close()
-    if as_json:
-        click.echo(json.dumps({"passed": verdict.passed, **to_plain(verdict)}, indent=1, ensure_ascii=False))
-    else:
-        print_checks(verdict)
-    if not verdict.passed:
-        raise VerificationError(f"{copy.name} did not pass.", "Do not publish this copy. Make it again from the plan.")
+
+
+def _verify_alone(copy: Path, clip: Path | None) -> Verdict:
+    """Return the verdict on any file: whether it holds anything but pictures and sound."""
+    from redact import verification
+
+    if clip is not None:
+        raise UsageError("--clip needs --plan: without it a copy is not compared with anything.")
+    return verification.verify_alone(copy)
 
 
 @click.command("sheet")
@@ -154,7 +179,7 @@ def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered:
         bars.close()
     path = output or plan.with_name(name)
     custody.write_private(path, sheets.encode_png(picture))
-    click.echo(path)
+    print_path(path)
 
 
 @click.command("log")
@@ -167,12 +192,11 @@ def log_command(output: Path, as_json: bool) -> None:
     report = custody.read_log(custody.locate_workspace(output))
     for entry in report.entries:
         if as_json:
-            click.echo(json.dumps(entry, ensure_ascii=False))
+            click.echo(json.dumps(entry))
         else:
             subject = Path(str(entry.get("clip", ""))).name
-            click.echo(
-                f"{entry.get('number', '?'):>5}  {entry.get('time', '')}  {entry.get('operation', ''):<10}  {subject}"
-            )
+            number, when, operation = (str(entry.get(key, "?")) for key in ("number", "time", "operation"))
+            click.echo(shown(f"{number:>5}  {when}  {operation:<10}  {subject}"))
     if report.faults:
         raise PlanError(
             "The log is not as it was written: " + "; ".join(report.faults) + ".",

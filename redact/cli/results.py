@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,11 +14,51 @@ from redact.errors import RedactError
 from redact.plan import Plan, Verdict
 from redact.records import to_plain
 
+if TYPE_CHECKING:
+    from redact.batch import Result
 
-def outcome_json(result: Any) -> dict[str, Any]:
+MOST_SKIPPED = 20  # files that are named
+
+
+def shown(text: str) -> str:
+    """Return text of which no part can act on a terminal: names of files come from strangers."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def print_path(path: Path) -> None:
+    """Print where something is: readably for a person, to the byte for programs."""
+    click.echo(shown(str(path)) if sys.stdout.isatty() else os.fsencode(path))
+
+
+def say_skipped(skipped: Mapping[Path, str]) -> None:
+    """Say which files in folders are left alone; the rest of many stands in `redact status OUT --json`."""
+    for path, reason in list(skipped.items())[:MOST_SKIPPED]:
+        click.echo(shown(f"redact: skipped {path}: {reason}"), err=True)
+    if len(skipped) > MOST_SKIPPED:
+        click.echo(f"redact: skipped {len(skipped) - MOST_SKIPPED} more files, see `redact status --json`", err=True)
+
+
+def tell(result: Result, as_json: bool) -> int:
+    """Print what became of a clip, and return its exit code."""
+    from redact.batch import Done, Failure
+
+    if isinstance(result, Failure):
+        complain(result.error)
+        return result.error.exit_code
+    if isinstance(result, Done):
+        if not as_json:
+            print_path(result.copy)
+    elif not as_json:
+        summarize(result.plan, result.verdict, result.copy)
+    return 0
+
+
+def outcome_json(result: Result) -> dict[str, Any]:
     """Return what became of a clip, for machines."""
-    from redact.batch import Failure
+    from redact.batch import Done, Failure
 
+    if isinstance(result, Done):
+        return {"clip": str(result.clip), "copy": str(result.copy), "done_before": True}
     if isinstance(result, Failure):
         error = result.error
         return {
@@ -41,7 +83,7 @@ def outcome_json(result: Any) -> dict[str, Any]:
 def summarize(plan: Plan, verdict: Verdict, copy: Path) -> None:
     """Print the short table at the end: for a person on a terminal, else only where the copy is."""
     if not sys.stdout.isatty():
-        click.echo(copy)
+        print_path(copy)
         return
     covered, frames = plan.covered_frames(), plan.source.frames
     length = float(plan.source.ends - plan.source.begins)
@@ -54,7 +96,7 @@ def summarize(plan: Plan, verdict: Verdict, copy: Path) -> None:
     for name, found in _marks_of(plan).items():
         click.echo(f"{'mark ' + name:<12} {'; '.join(found) or 'NOT FOUND'}")
     print_checks(verdict)
-    click.echo(f"{'copy':<12} {copy}")
+    click.echo(f"{'copy':<12} {shown(str(copy))}")
 
 
 def _marks_of(plan: Plan) -> dict[str, list[str]]:
@@ -74,10 +116,10 @@ def print_checks(verdict: Verdict) -> None:
     """Print what was checked, and what was not."""
     marks = {True: "held", False: "FAILED", None: "NOT CHECKED"}
     for check in verdict.checks:
-        click.echo(f"{marks[check.passed]:<12} {check.name}: {check.figure}")
+        click.echo(f"{marks[check.passed]:<12} {check.name}: {shown(check.figure)}")
 
 
 def complain(error: RedactError) -> None:
     """Print what happened, what it means and what to do."""
-    click.echo(f"redact: {error}", err=True)
-    click.echo(f"        {error.advice}", err=True)
+    click.echo(f"redact: {shown(str(error))}", err=True)
+    click.echo(f"        {shown(error.advice)}", err=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
+from redact.crew import one_thread
 from redact.errors import PlanError, UsageError
 from redact.media.decoding import Decoder
 from redact.media.files import hash_file
@@ -47,7 +47,7 @@ class FrameReader:
         self.rate, self.time_base, self.colour = header.rate, header.time_base, header.colour
         self.sounds, self.still = header.sounds, header.still
         self.untrusted_frames = self._guess_frames(header.untrusted_frames)
-        self._ahead = ThreadPoolExecutor(1)
+        self._ahead = one_thread()
 
     def __enter__(self) -> FrameReader:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
 from av.video.reformatter import ColorRange
 
+from redact.crew import one_thread
 from redact.errors import OutputError
 from redact.media.files import unwritable
 from redact.media.frames import FRAMES_AHEAD, Picture
@@ -50,7 +51,7 @@ class FrameWriter:
         self._unit = Fraction(1, like.time_base.denominator)
         self._size: tuple[int, int] | None = None
         self._pending: tuple[Picture, Fraction] | None = None
-        self._encoder = ThreadPoolExecutor(1)
+        self._encoder = one_thread()
         self._encoding: deque[Future[None]] = deque()
         self._broken = False
         self._step = 1 / like.rate
@@ -237,7 +238,7 @@ class StillWriter:
         if self._picture is None:
             raise OutputError(f"{self.path.name}: no picture was written.")
         try:
-            with self.path.open("xb") as file:
+            with self.path.open("wb") as file:
                 file.write(encode_still(self._picture))
         except OSError as failure:
             self.path.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""Calls in processes of their own, with bounds on time and memory, that may be killed at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+POLL_S = 0.002
+# What changes names and files; audit events of the interpreter. The kill comes before the change is made.
+CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.truncate", "fcntl.flock", "sqlite3.connect"}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        code: its exit code, or minus the number of the signal that ended it.
+        hung: it was killed because it ran too long.
+        seconds: how long it ran.
+        cpu_s: seconds that the processors worked on it.
+        peak_bytes: the most memory that it held, the program's own included.
+        output: what it printed.
+    """
+
+    code: int
+    hung: bool
+    seconds: float
+    cpu_s: float
+    peak_bytes: int
+    output: str
+
+
+def run_child(
+    call: Callable[[], int],
+    limit_s: float = 600,
+    memory_bytes: int = 0,
+    kill_after_cpu_s: float | None = None,
+    kill_at_change: int = 0,
+) -> Ended:
+    """Call something in a copy of this process, and return how that ended.
+
+    Args:
+        call: what to do; its result is the exit code.
+        limit_s: it is killed after this time.
+        memory_bytes: address space that it may use; 0 for any.
+        kill_after_cpu_s: it is killed when it has worked so long, whatever else the machine does; None for never.
+        kill_at_change: it kills itself before it changes a file for this many times; 0 for never.
+    """
+    with tempfile.TemporaryFile() as output:
+        begin = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            _be_child(call, output.fileno(), memory_bytes, kill_at_change)
+        status, usage, hung = _wait(child, begin, limit_s, kill_after_cpu_s)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    code = os.waitstatus_to_exitcode(status)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Ended(code, hung, time.monotonic() - begin, cpu_s, usage.ru_maxrss * 1024, text)
+
+
+def _be_child(call: Callable[[], int], output: int, memory_bytes: int, kill_at_change: int) -> None:
+    """Do the call and end this process."""
+    code = 99
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))  # noqa: SIM115
+        if memory_bytes:
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        if kill_at_change:
+            _kill_at_change(kill_at_change)
+        code = call()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _kill_at_change(number: int) -> None:
+    """Kill this process when it begins to change a file for this many times."""
+    left = number
+
+    def count(event: str, details: tuple[object, ...]) -> None:
+        nonlocal left
+        if event not in CHANGES or (event == "open" and not _is_for_writing(details)):
+            return
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+
+
+def _is_for_writing(details: tuple[object, ...]) -> bool:
+    """Return whether an audit event of opening a file is about writing."""
+    flags = details[2]
+    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+
+
+def _wait(
+    child: int, begin: float, limit_s: float, kill_after_cpu_s: float | None
+) -> tuple[int, resource.struct_rusage, bool]:
+    """Wait for a process; kill it when it is time."""
+    killed = hung = False
+    while True:
+        found, status, usage = os.wait4(child, os.WNOHANG)
+        if found:
+            return status, usage, hung
+        now = time.monotonic() - begin
+        hung = hung or (not killed and now > limit_s)
+        if not killed and (hung or (kill_after_cpu_s is not None and _worked_s(child) >= kill_after_cpu_s)):
+            killed = True
+            os.kill(child, signal.SIGKILL)
+        time.sleep(POLL_S)
+
+
+def _worked_s(child: int) -> float:
+    """Return the seconds that the processors have worked on a process."""
+    return time.clock_gettime((~child << 3) | 2)  # its clock, as clock_getcpuclockid(3) makes it

@@ -1,0 +1,225 @@
+"""The log and the folders under faults: torn lines, full disks, odd names, and handing over."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redact import custody, disk
+from redact.errors import OutputError
+from tests.conftest import MadeClip, Result
+from tests.fakes import FakeDetector
+from tests.trees import faces_of, write_small
+
+Redact = Callable[..., Result]
+
+
+def test_a_torn_line_is_taken_out_and_the_chain_stays_whole(tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    custody.record(space, "one", {})
+    with space.log.open("ab") as file:
+        file.write(b'{"number": 2, "ti')
+    assert custody.read_log(space).faults == ()
+    custody.record(space, "two", {})
+    report = custody.read_log(space)
+    assert [entry["operation"] for entry in report.entries] == ["one", "two"]
+    assert report.faults == ()
+
+
+@pytest.mark.parametrize("broken", ["os.write", "os.fsync", "disk.write_whole"])
+def test_a_line_that_cannot_be_written_is_not_half_there(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    for name in ("one", "two"):
+        custody.record(space, name, {})
+    before = space.log.read_bytes()
+
+    def fail(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    def write_some(descriptor: int, data: bytes) -> int:
+        return real(descriptor, data[:9])
+
+    real = os.write
+    if broken == "os.write":
+        monkeypatch.setattr(os, "write", write_some)
+    elif broken == "os.fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    else:
+        monkeypatch.setattr(custody, "write_whole", fail)
+    for _ in range(2):
+        with pytest.raises(OutputError, match="disk is full"):
+            custody.record(space, "three", {})
+    monkeypatch.undo()
+    assert space.log.read_bytes() == before
+    custody.record(space, "three", {})
+    assert custody.read_log(space).faults == ()
+
+
+def test_a_new_log_begins_with_a_hash_that_cannot_be_left_out(tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    custody.record(space, "one", {})
+    (space.private / "custody.head").unlink()
+    assert custody.read_log(space).faults == ("the end of the log was changed or removed",)
+
+
+def test_what_an_earlier_crash_left_is_not_written_into(tmp_path: Path) -> None:
+    path, left = tmp_path / "plan", tmp_path / "plan.new"
+    left.write_bytes(b"for everybody")
+    left.chmod(0o644)
+    with left.open("rb") as held:
+        disk.write_whole(path, b"secret")
+        assert held.read() == b"for everybody"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not left.exists()
+
+
+def test_a_clock_that_was_set_back_does_not_break_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Yesterday(custody.datetime):  # type: ignore[misc]
+        @classmethod
+        def now(cls, zone: Any = None) -> Any:
+            return cls(2001, 1, 1, tzinfo=zone)
+
+    space = custody.open_workspace(tmp_path / "out")
+    custody.record(space, "one", {})
+    monkeypatch.setattr(custody, "datetime", Yesterday)
+    custody.record(space, "two", {})
+    report = custody.read_log(space)
+    assert report.faults == ()
+    assert report.entries[1]["time"] < report.entries[0]["time"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_small(tmp_path_factory.mktemp("small") / "clip.mp4").read_bytes()
+
+
+@pytest.fixture
+def odd(request: pytest.FixtureRequest, small: bytes, tmp_path: Path, see: Callable[[Any], None]) -> Path:
+    """A clip with a name of bytes, in a folder of its own."""
+    see(FakeDetector(faces_of()))
+    path = tmp_path / "clips" / os.fsdecode(request.param)
+    path.parent.mkdir()
+    path.write_bytes(small)
+    return path
+
+
+ODD_NAMES = [
+    b"-rf.mp4",
+    b"a\nb.mp4",
+    b"\x1b[2J\x1b]0;x\x07.mp4",
+    b"\xff\xfe.mp4",
+    b"..mp4",
+    b"\xc2\x9b2J.mp4",
+    b"x" * 250 + b".mp4",
+]
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES, indirect=True)
+def test_names_cannot_write_elsewhere_or_act_on_a_terminal(odd: Path, redact: Redact, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    before = set(tmp_path.rglob("*"))
+    results = [redact("run", odd.parent, "-o", out), redact("status", out), redact("log", out)]
+    results += [redact("run", odd, "-o", out), redact("status", out, "--json"), redact("log", out, "--json")]
+    assert [result.code for result in results] == [0, 0, 0, 6, 0, 0]
+    assert all(path.is_relative_to(out) for path in set(tmp_path.rglob("*")) - before)
+    assert len(list((out / "release").iterdir())) == 2
+    for result in results:
+        assert (result.out + result.err).replace("\n", "").isprintable()
+    assert len(results[1].out.splitlines()) == 5
+    plan = next((out / "private").glob("*.plan.json"))
+    assert json.loads(plan.read_text())["source"]["path"] == str(odd)
+    assert redact("render", plan, "-o", tmp_path / "again").code == 0
+
+
+@pytest.mark.parametrize("odd", [b"\x1b[2J.mp4", b"\xff.mp4"], indirect=True)
+def test_names_that_are_kept_cannot_act_on_a_terminal_either(odd: Path, redact: Redact, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = redact("run", odd, "-o", out, "--keep-names", "--json")
+    assert (result.code, (result.out + result.err).replace("\n", "").isprintable()) == (0, True)
+    assert (out / "release" / odd.name).exists()
+    assert redact("run", odd, "-o", out, "--keep-names").err.replace("\n", "").isprintable()
+
+
+@pytest.mark.usefixtures("fake")
+def test_what_was_released_is_handed_over_and_nothing_else(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:
+    out, target = tmp_path / "out", tmp_path / "stick" / "for the press"
+    assert redact("release", out, "--to", target).code == 6
+    assert redact("run", clip.path, "-o", out).code == 0
+    for _ in range(2):
+        result = redact("release", out, "--to", target)
+        assert result.code == 0
+        assert sorted(result.out.splitlines()) == sorted(str(path) for path in target.iterdir())
+        for path in (out / "release").iterdir():
+            assert (target / path.name).read_bytes() == path.read_bytes()
+    assert len(list(target.iterdir())) == 2
+    entry = custody.read_log(custody.locate_workspace(out)).entries[-1]
+    assert (entry["operation"], len(entry["files"])) == ("hand over", 2)
+    assert redact("release", out, "--to", out / "release" / "x").code == 6
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [("changed copy", 7), ("changed statement", 7), ("a stranger", 7), ("a link", 7), ("no statement", 7), ("log", 4),
+     ("full target", 6)],
+)  # fmt: skip
+def test_what_is_not_as_it_was_released_is_not_handed_over(
+    change: str, code: int, redact: Redact, clip: MadeClip, tmp_path: Path
+) -> None:
+    out, target = tmp_path / "out", tmp_path / "target"
+    assert redact("run", clip.path, "-o", out).code == 0
+    copy = out / "release" / "excerpt-0001.mp4"
+    statement = copy.with_name("excerpt-0001.statement.json")
+    if change == "changed copy":
+        copy.write_bytes(copy.read_bytes()[:-1] + b"\1")
+    elif change == "changed statement":
+        statement.write_text(statement.read_text().replace("removed", "kept"))
+    elif change == "a stranger":
+        (out / "release" / "clip.mp4").write_bytes(clip.path.read_bytes())
+    elif change == "a link":
+        copy.rename(tmp_path / "copy.mp4")
+        copy.symlink_to(tmp_path / "copy.mp4")
+    elif change == "no statement":
+        statement.unlink()
+    elif change == "log":
+        log = out / "private" / "custody.jsonl"
+        log.write_bytes(log.read_bytes().replace(b"blur", b"blot"))
+    else:
+        target.mkdir()
+        (target / "mine.txt").write_text("other things")
+    result = redact("release", out, "--to", target)
+    assert result.code == code, result
+    assert [path.name for path in target.glob("*")] == (["mine.txt"] if change == "full target" else [])
+
+
+@pytest.mark.usefixtures("fake")
+def test_one_copy_of_a_name_is_handed_over_without_its_neighbours(
+    redact: Redact, clip: MadeClip, tmp_path: Path
+) -> None:
+    copy = tmp_path / "films" / "copy.mp4"
+    copy.parent.mkdir()
+    (copy.parent / "other.mp4").write_bytes(b"private")
+    assert redact("run", clip.path, "-o", copy).code == 0
+    assert redact("release", copy, "--to", tmp_path / "target").code == 0
+    assert sorted(p.name for p in (tmp_path / "target").iterdir()) == ["copy.mp4", "copy.statement.json"]
+
+
+@pytest.mark.usefixtures("fake")
+def test_verify_without_a_plan_checks_what_is_in_any_file(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:
+    assert redact("run", clip.path, "-o", tmp_path / "out").code == 0
+    clean = redact("verify", tmp_path / "out" / "release" / "excerpt-0001.mp4")
+    assert clean.code == 0
+    assert "NOT CHECKED  covered as the plan says" in clean.out
+    found = redact("verify", clip.path, "--json")
+    assert found.code == 7
+    assert "user data" in json.loads(found.out)["checks"][0]["figure"]
+    assert redact("verify", tmp_path / "none.mp4").code == 3
+    assert redact("verify", clip.path, "--clip", clip.path).code == 2
