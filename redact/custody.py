@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 from redact.disk import PRIVATE, make_private, sync_folder, unwritable, write_whole
 from redact.errors import OutputError
 from redact.media import hash_file
-from redact.plan import Plan, Settings, Verdict
+from redact.plan import UNHEARD, Plan, Settings, Verdict
 from redact.records import to_bytes, to_plain
 
 FIRST_HASH = "0" * 64
@@ -407,17 +407,17 @@ def make_statement(plan: Plan, verdict: Verdict) -> dict[str, Any]:
         }[settings.effect],
         "damaged_frames_covered_whole": plan.source.damaged,
         "stretches_that_could_not_be_decoded": len(plan.source.lost),
-        "sound": _sound(settings),
+        "sound": _sound(settings, any(c.name == UNHEARD for c in verdict.checks)),
         "checked": {c.name: "held" if c.passed else "failed" for c in verdict.checks if c.passed is not None},
         "not_checked": [c.name for c in verdict.checks if c.passed is None],
         "reviewed_by_a_person": "no",
     }
 
 
-def _sound(settings: Settings) -> str:
+def _sound(settings: Settings, heard: bool) -> str:
     """Return what became of the sound."""
-    if settings.audio == "none":
-        return "removed"
+    if not heard:
+        return "removed" if settings.audio == "none" else "there was none"
     kept = "the recorded sound, encoded again" if settings.audio == "keep" else "another sound in place of the recorded"
     return f"{kept}; parts of it were taken out" if settings.mute else kept
 

@@ -13,7 +13,7 @@ from redact.custody import Workspace
 from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.media import hash_file, is_still
-from redact.plan import Plan, Settings, Verdict
+from redact.plan import AUDIO, Plan, Settings, Verdict
 from redact.records import dump_plan, load_plan, to_bytes, to_plain
 from redact.sightings import dump_sightings, load_sightings
 from redact.verification import Findings
@@ -136,7 +136,7 @@ def _render_until_clean(
     for last in [False] * (ROUNDS - 1) + [True]:
         custody.write_private(partial, b"")  # whoever encodes into it leaves its mode as it is
         rendering.render(plan, clip, partial, progress("render"))
-        custody.record(space, "render", {**details, "settings": to_plain(plan.settings)})
+        custody.record(space, "render", {**details, **_put_in(plan.settings), "settings": to_plain(plan.settings)})
         findings = verification.verify(partial, plan, clip, detectors, progress("verify"))
         verdict = findings.verdict
         custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
@@ -150,6 +150,11 @@ def _render_until_clean(
     found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
     sheet = _draw_remaining(plan, partial, findings, remaining, progress)
     raise VerificationError(f"The copy of {clip.name} did not pass: {found}.", sheet)
+
+
+def _put_in(settings: Settings) -> dict[str, str]:
+    """Return the hash of the sound that was put in the place of the clip's; nothing where none was."""
+    return {} if settings.audio in AUDIO else {"audio_sha256": hash_file(Path(settings.audio))}
 
 
 def _repair(

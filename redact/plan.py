@@ -28,6 +28,7 @@ ACTIONS = ("cover", "show")
 AUDIO = ("none", "keep")  # or the path of a file
 FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
 LONGEST_NAME = 100  # letters
+UNHEARD = "what is said and heard in the sound"  # the check that is never made of a copy with sound
 LONGEST_LIST = 8  # times that are named in a message
 FLOW = "flow"  # the detector of what was not seen but carried there by the picture
 

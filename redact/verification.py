@@ -25,7 +25,7 @@ from redact.media import (
     open_excerpt,
     open_sound,
 )
-from redact.plan import Check, Detection, Plan, Verdict
+from redact.plan import UNHEARD, Check, Detection, Plan, Verdict
 from redact.residue import find_residue
 from redact.second_look import SecondLook
 from redact.sightings import Timeline
@@ -229,7 +229,7 @@ def _not_made(plan: Plan, sound: bool, looked: bool) -> list[Check]:
     if not looked:
         checks.append(Check("a second look for faces", None, "faces were not to be covered"))
     if sound:
-        checks.append(Check("what is said and heard in the sound", None, "not made"))
+        checks.append(Check(UNHEARD, None, "not made"))
     return checks
 
 

@@ -242,17 +242,16 @@ def test_a_name_means_nothing_but_the_file(name: str, clip: MadeClip, tmp_path: 
     assert frame_at(odd, Fraction(0)).picture.shape == (240, 320, 3)
 
 
-def damaged_clip(path: Path, key_frames: int = 250, slices: int = 1) -> Path:
-    """Write 40 frames of which something in the second quarter is damaged."""
-    options = {"g": str(key_frames), "x264-params": f"slices={slices}:scenecut=0"}
+def damaged_clip(path: Path, key_frames: int = 250, count: int = 1) -> Path:
+    """Write 40 frames of which some are damaged, the first of them in the second quarter."""
+    options = {"g": str(key_frames), "x264-params": "scenecut=0"}
     pictures = [picture for picture, _ in moving_portrait(40, 320, 240, 0.6)]
     write_clip(path, pictures, options=options)
     with av.open(str(path)) as container:
-        packet = [p for p in container.demux(video=0) if p.size][12]
-        assert packet.pos is not None
-        at, size = packet.pos, packet.size
+        packets = [(p.pos or 0, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
-    data[at + size // 3 : at + size // 3 + 60] = bytes(range(60))
+    for at, size in packets[12 : 12 + 4 * count : 4]:
+        data[at + size // 3 : at + size // 3 + 60] = bytes(range(60))
     path.write_bytes(data)
     return path
 
@@ -291,11 +290,10 @@ def test_verify_refuses_a_plan_that_shows_a_damaged_frame(
     assert (result.code, "damaged in the source" in result.err) == (7, True)
 
 
-@pytest.mark.parametrize("slices", [1, 4])
-def test_a_damaged_clip_decodes_to_the_same_pictures_each_time(slices: int, tmp_path: Path) -> None:
-    clip = damaged_clip(tmp_path / "a.mp4", slices=slices)
+def test_a_damaged_clip_decodes_to_the_same_pictures_each_time(tmp_path: Path) -> None:
+    clip = damaged_clip(tmp_path / "a.mp4", count=5)
     first = read(clip)
-    for _ in range(3):
+    for _ in range(7):
         again = read(clip)
         assert [f.damaged for f in again] == [f.damaged for f in first]
         assert all((a.picture == b.picture).all() for a, b in zip(first, again, strict=True))

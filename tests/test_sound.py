@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from fractions import Fraction
@@ -159,6 +160,14 @@ def test_a_file_is_put_in_the_place_of_the_sound(run: Callable[..., Path], tmp_p
     assert np.corrcoef(sound[rest], spoken[0][rest])[0, 1] > 0.8
     statement = json.loads((tmp_path / "copy.statement.json").read_text())
     assert statement["sound"] == "another sound in place of the recorded; parts of it were taken out"
+    log = (tmp_path / "copy.private" / "custody.jsonl").read_text()
+    assert hashlib.sha256(voice.read_bytes()).hexdigest() in log
+
+
+def test_the_statement_does_not_speak_of_sound_that_there_was_not(run: Callable[..., Path], tmp_path: Path) -> None:
+    copy = run(write_talk(tmp_path / "talk.mkv", []), "--audio", "keep")
+    assert list_contents(copy).streams == ("video h264",)
+    assert json.loads((tmp_path / "copy.statement.json").read_text())["sound"] == "there was none"
 
 
 def test_the_stream_of_sound_that_was_chosen_is_kept_and_no_other(
