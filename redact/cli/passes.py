@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from redact.cli.options import DEFAULTS, JSON, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
 from redact.cli.results import complain, outcome_json, print_checks, summarize
 from redact.errors import PlanError, UsageError, VerificationError
-from redact.plan import Settings
 from redact.records import to_plain
-
-if TYPE_CHECKING:
-    from redact.detectors import Detector
 
 
 @click.command("run")
@@ -98,7 +93,7 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     bars = Bars()
     try:
         space = custody.open_workspace(output)
-        outcome = pipeline.release(read, clip or Path(read.source.path), space, _load_eyes(read.settings), bars)
+        outcome = pipeline.release(read, clip or Path(read.source.path), space, pipeline.load_eyes(read.settings), bars)
     finally:
         bars.close()
     if as_json:
@@ -120,7 +115,7 @@ def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> 
     bars = Bars()
     try:
         where = clip or Path(read.source.path)
-        eyes = pipeline.face_detectors(_load_eyes(read.settings), read.settings)
+        eyes = pipeline.face_detectors(pipeline.load_eyes(read.settings), read.settings)
         verdict = verification.verify(copy, read, where, eyes, bars("verify")).verdict
     finally:
         bars.close()
@@ -180,11 +175,3 @@ def log_command(output: Path, as_json: bool) -> None:
         )
     if not as_json:
         click.echo(f"{len(report.entries)} lines, the chain is whole")
-
-
-def _load_eyes(settings: Settings) -> list[Detector]:
-    """Return the detectors that finished copies are searched with; those of other things are not needed for that."""
-    from redact.analysis import covers_faces
-    from redact.detectors import load_detectors
-
-    return load_detectors(replace(settings, cover=("face",), marks=())) if covers_faces(settings) else []
