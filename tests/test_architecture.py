@@ -42,7 +42,7 @@ WITHIN = {
     ("detectors", "quantising"), ("detectors", "marks"), ("regions", "plan"), ("regions", "sightings"),
     ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
-    ("batch", "pipeline"), ("cli", "__init__"), ("__init__", "api"), 
+    ("batch", "pipeline"), ("cli", "__init__"), ("__init__", "api"),
     ("__main__", "cli"),
 }  # fmt: skip
 OUTSIDE = {
