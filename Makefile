@@ -6,7 +6,7 @@ PYTHON ?= python3
 OUT ?= out
 BIN := .venv/bin
 
-.PHONY: run test check clean
+.PHONY: run test check tables clean
 
 run: .venv/tool
 	$(BIN)/redact models fetch
@@ -28,6 +28,10 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# What the documents say of the commands and options, from the program.
+tables:
+	$(BIN)/python -m redact.cli.reference
 
 .venv/tool: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -141,14 +141,3 @@ def test_each_error_has_a_code_of_its_own_and_the_readme_lists_them() -> None:
     rows = re.findall(r"^\| (\d+) \| `?(\w+)`? \|", (ROOT / "README.md").read_text(), re.M)
     table = {name: int(code) for code, name in rows if name in codes}
     assert table == codes
-
-
-def test_every_command_and_option_is_in_the_readme() -> None:
-    from redact.cli import cli
-
-    text = (ROOT / "README.md").read_text()
-    for name, command in cli.commands.items():
-        assert f"redact {name}" in text, name
-        for parameter in command.params:
-            for option in parameter.opts if parameter.param_type_name == "option" else ():
-                assert f"`{option}" in text or f" {option} " in text, f"{name} {option}"

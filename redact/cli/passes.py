@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from redact.cli.options import DEFAULTS, JSON, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
+from redact.cli.options import DEFAULTS, JSON, MOVED_CLIP, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
 from redact.cli.results import complain, outcome_json, print_checks, summarize
 from redact.errors import PlanError, UsageError, VerificationError
 from redact.records import to_plain
@@ -22,7 +22,7 @@ from redact.records import to_plain
 @options(*dict.fromkeys((*TO_ANALYSE, *TO_RENDER)))
 @JSON
 def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: Any) -> None:
-    """Turn clips into checked copies in OUTPUT/release."""
+    """Turn clips into checked copies in OUT/release."""
     from redact import batch, custody
     from redact.detectors import load_detectors
 
@@ -62,7 +62,7 @@ def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: A
 @options(*TO_ANALYSE)
 @JSON
 def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> None:
-    """Find what is to be covered in CLIP, and write the plan to OUTPUT/private."""
+    """Find what is to be covered in CLIP, and write the plan to OUT/private."""
     from redact import custody, pipeline
     from redact.detectors import load_detectors
 
@@ -81,11 +81,11 @@ def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> No
 @click.command("render")
 @click.argument("plan", type=click.Path(path_type=Path))
 @OUTPUT
-@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
+@MOVED_CLIP
 @options(*TO_RENDER)
 @JSON
 def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, **given: Any) -> None:
-    """Cover what PLAN says, check the copy, and release it in OUTPUT/release."""
+    """Cover what PLAN says, check the copy, and release it in OUT/release."""
     from redact import custody, pipeline
 
     read = pipeline.read_plan(plan)
@@ -104,8 +104,14 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
 
 @click.command("verify")
 @click.argument("copy", type=click.Path(path_type=Path))
-@click.option("--plan", required=True, type=click.Path(path_type=Path), help="The plan that the copy was made from.")
-@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
+@click.option(
+    "--plan",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="The plan that the copy was made from.",
+)
+@MOVED_CLIP
 @JSON
 def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> None:
     """Check COPY against its plan and clip."""
@@ -129,9 +135,11 @@ def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> 
 
 @click.command("sheet")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("-o", "output", type=click.Path(path_type=Path), help="The picture; by default beside the plan.")
-@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
-@click.option("--uncovered", is_flag=True, help="Show what is under the covers. Keep that picture to yourself.")
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="The picture; by default beside the plan."
+)
+@MOVED_CLIP
+@click.option("--uncovered", is_flag=True, help="Show what is under the covers; keep that picture to yourself.")
 def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered: bool) -> None:
     """Draw what PLAN says is in doubt, the highest risk first, covered as in the copy."""
     from redact import custody, pipeline, sheets
@@ -153,10 +161,10 @@ def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered:
 
 
 @click.command("log")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
 @JSON
 def log_command(output: Path, as_json: bool) -> None:
-    """Print the private log of OUTPUT (a folder, or the name of one copy), and check that no line was changed."""
+    """Print the private log of OUT (a folder, or the name of one copy), and check that no line was changed."""
     from redact import custody
 
     report = custody.read_log(custody.locate_workspace(output))
