@@ -32,7 +32,7 @@ LAYERS = {
         "marks",
         "cameras",
     ),
-    3: ("analysis", "rendering", "verification", "custody", "sheets"),
+    3: ("analysis", "rendering", "verification", "custody", "sheets", "doctor"),
     4: ("pipeline", "batch"),
     5: ("api", "cli", "__init__", "__main__"),
 }
@@ -49,7 +49,7 @@ OUTSIDE = {
     0: set(),
     1: set(),
     2: {"numpy", "cv2", "scipy", "av", "onnxruntime", "platformdirs"},
-    3: {"numpy", "cv2"},
+    3: {"numpy", "cv2", "packaging"},
     4: set(),
     5: {"click", "tqdm"},
 }
