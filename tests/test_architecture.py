@@ -16,7 +16,7 @@ from redact import errors
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: ("errors", "geometry", "crew"),
-    1: ("plan", "graphs", "records", "sightings", "regions", "residue"),
+    1: ("plan", "graphs", "records", "sightings", "regions", "residue", "exchange"),
     2: (
         "media",
         "weights",
@@ -42,7 +42,7 @@ WITHIN = {
     ("detectors", "quantising"), ("detectors", "marks"), ("regions", "plan"), ("regions", "sightings"),
     ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
-    ("batch", "pipeline"), ("cli", "__init__"), ("__init__", "api"),
+    ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("__init__", "api"),
     ("__main__", "cli"),
 }  # fmt: skip
 OUTSIDE = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from redact.cli.exchange import DETECTIONS, LABEL, bring
 from redact.cli.options import DEFAULTS, JSON, MOVED_CLIP, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
 from redact.cli.results import complain, outcome_json, print_checks, summarize
 from redact.errors import PlanError, UsageError, VerificationError
@@ -60,16 +61,23 @@ def run_command(clips: tuple[Path, ...], output: Path, as_json: bool, **given: A
 @click.argument("clip", type=click.Path(path_type=Path))
 @OUTPUT
 @options(*TO_ANALYSE)
+@DETECTIONS
+@LABEL
 @JSON
-def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> None:
+def analyse_command(
+    clip: Path, output: Path, as_json: bool, detections: Path | None, label: str | None, **given: Any
+) -> None:
     """Find what is to be covered in CLIP, and write the plan to OUT/private."""
     from redact import custody, pipeline
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
+    detectors = load_detectors(settings)
+    if detections is not None:
+        detectors.append(bring(detections, label, clip, settings))
     bars = Bars()
     try:
-        plan, path = pipeline.analyse(clip, custody.open_workspace(output), settings, load_detectors(settings), bars)
+        plan, path = pipeline.analyse(clip, custody.open_workspace(output), settings, detectors, bars)
     finally:
         bars.close()
     if as_json:
