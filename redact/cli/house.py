@@ -1,4 +1,4 @@
-"""Commands around the work itself: whether this machine is fit for it, and how one begins."""
+"""Commands around the work itself: whether this machine is fit for it, and what has become of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from redact.cli.options import JSON
-from redact.errors import DependencyError
+from redact.errors import DependencyError, PlanError
 
 
 @click.command("doctor")
@@ -30,3 +30,24 @@ def doctor_command(output: Path, as_json: bool) -> None:
         raise DependencyError(
             f"redact will not work on this machine yet: {', '.join(bad)}.", "Do what stands above after each arrow."
         )
+
+
+@click.command("report")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
+def report_command(output: Path) -> None:
+    """Write two pages on what OUT holds: one for the editor, private, and one that may go with the copies."""
+    from redact import custody, reports
+
+    space = custody.locate_workspace(output)
+    log = custody.read_log(space)
+    private = space.private / "report.html"
+    custody.write_private(private, reports.private_report(reports.collect(space, log), log).encode())
+    click.echo(private)
+    if log.faults:
+        raise PlanError(
+            f"The log is not as it was written: {'; '.join(log.faults)}. No public page was made of it.",
+            "Find out who could write to the folder; compare with a backup of it.",
+        )
+    public = space.copy.with_suffix(".report.html") if space.copy else space.release / "report.html"
+    custody.write_public(space, public, reports.public_report(log.entries, space.release).encode())
+    click.echo(public)

@@ -147,20 +147,20 @@ def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> 
     "-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="The picture; by default beside the plan."
 )
 @MOVED_CLIP
+@click.option("--tracks", is_flag=True, help="Draw every track instead, in the order of their frames.")
 @click.option("--uncovered", is_flag=True, help="Show what is under the covers; keep that picture to yourself.")
-def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered: bool) -> None:
+def sheet_command(plan: Path, output: Path | None, clip: Path | None, tracks: bool, uncovered: bool) -> None:
     """Draw what PLAN says is in doubt, the highest risk first, covered as in the copy."""
     from redact import custody, pipeline, sheets
 
     read = pipeline.read_plan(plan)
-    name = plan.name.removesuffix(".json").removesuffix(".plan") + (
-        ".doubts-uncovered.png" if uncovered else ".doubts.png"
-    )
+    size = read.source.width, read.source.height
+    moments = sheets.moments_of_tracks(read.tracks, *size) if tracks else sheets.moments_of(read.doubts)
+    name = plan.name.removesuffix(".json").removesuffix(".plan")
+    name += f".{'tracks' if tracks else 'doubts'}{'-uncovered' if uncovered else ''}.png"
     bars = Bars()
     try:
-        picture = sheets.draw_sheet(
-            sheets.moments_of(read.doubts), read, clip or Path(read.source.path), not uncovered, bars("sheet")
-        )
+        picture = sheets.draw_sheet(moments, read, clip or Path(read.source.path), not uncovered, bars("sheet"))
     finally:
         bars.close()
     path = output or plan.with_name(name)
