@@ -87,18 +87,19 @@ def _packages() -> Iterator[Finding]:
         requirement = Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name, again = requirement.name, f"python -m pip install --force-reinstall '{requirement}'"
+        name, again = requirement.name, f"Run: python -m pip install --force-reinstall '{requirement}'"
         try:
             held = version(name)
         except PackageNotFoundError:
-            yield Finding(name, BAD, "not installed", f"Run: {again}")
+            yield Finding(name, BAD, "not installed", again)
             continue
         if not requirement.specifier.contains(held, prereleases=True):
-            yield Finding(name, BAD, f"{held}, but redact needs {requirement.specifier}", f"Run: {again}")
+            yield Finding(name, BAD, f"{held}, but redact needs {requirement.specifier}", again)
             continue
         _, fault = _load(LIBRARIES.get(name, name.replace("-", "_")))
         if fault:
-            yield Finding(name, BAD, f"{held} cannot be loaded: {fault}", f"Run: {again}")
+            system = "Install the system's packages libgl1 and libglib2.0-0."
+            yield Finding(name, BAD, f"{held} cannot be loaded: {fault}", system if ".so." in fault else again)
         else:
             yield Finding(name, GOOD, held)
 

@@ -33,7 +33,7 @@ LAYERS = {
         "cameras",
     ),
     3: ("analysis", "rendering", "verification", "custody", "sheets", "doctor"),
-    4: ("pipeline", "batch", "reports"),
+    4: ("pipeline", "batch", "reports", "bundles"),
     5: ("api", "cli", "__init__", "__main__"),
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}

@@ -32,6 +32,20 @@ def doctor_command(output: Path, as_json: bool) -> None:
         )
 
 
+@click.command("bundle")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--weights", "ids", multiple=True, metavar="ID", help="Optional weights to take along; may be repeated.")
+@click.option(
+    "--wheel", type=click.Path(path_type=Path), metavar="FILE", help="The wheel that redact was installed from."
+)
+def bundle_command(folder: Path, ids: tuple[str, ...], wheel: Path | None) -> None:
+    """Make FOLDER to carry to a machine without a network: packages, weights, and a note how to install them."""
+    from redact import bundles
+
+    made = bundles.make(folder, wheel, ids, lambda what: click.echo(f"getting {what}", err=True))
+    click.echo(made)
+
+
 @click.command("report")
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
 def report_command(output: Path) -> None:
