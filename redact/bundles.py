@@ -26,7 +26,7 @@ NOTE = Template("""redact for a machine without a network
 
 This folder is for $system with Python $python. Carry it over as it is.
 
-On Linux and macOS, in a terminal in this folder:
+In a terminal in this folder (on Windows: in that of WSL, with a folder made for Linux):
 
     shasum -a 256 -c $sums
     python3 -m venv ~/redact
@@ -34,14 +34,7 @@ On Linux and macOS, in a terminal in this folder:
     ~/redact/bin/redact models fetch$ids --from weights
     ~/redact/bin/redact doctor
 
-On Windows, in a terminal in this folder:
-
-    py -$python -m venv %USERPROFILE%\\redact
-    %USERPROFILE%\\redact\\Scripts\\python -m pip install --no-index --find-links wheels redact
-    %USERPROFILE%\\redact\\Scripts\\redact models fetch$ids --from weights
-    %USERPROFILE%\\redact\\Scripts\\redact doctor
-
-The first line on Linux and macOS says OK for each file that arrived as it was sent. The last line says what is
+The first line says OK for each file that arrived as it was sent. The last line says what is
 still missing.
 On a server without a screen OpenCV also needs the system's packages libgl1 and libglib2.0-0.
 

@@ -13,13 +13,16 @@ import click
 import numpy as np
 import pytest
 
+from redact import bundles, doctor, weights
 from redact.cli import cli, reference
 from tests.clips import moving_portrait, write_clip
 from tests.conftest import Result
 from tests.fakes import FakeDetector
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"])
+DOCUMENTS = sorted(
+    [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "redact" / "guide.txt"]
+)
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 CLIPS = ("clip.mp4", "clips/gate.mp4")
 
@@ -87,18 +90,21 @@ def test_every_command_in_a_sentence_is_one_of_the_program(name: str) -> None:
 
 @pytest.fixture
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, see: Callable[[object], None]) -> None:
-    """A folder as the documents suppose it: a slow clip of 20 s with a mark in it, and a folder of clips."""
+    """A folder as the documents suppose it: a slow clip of 15 s with a mark in it, and a folder of clips."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("MARKS", "CAMERAS", "WEIGHTS"):
+    for variable in ("MARKS", "CAMERAS"):
         monkeypatch.setenv(f"REDACT_{variable}", str(tmp_path / variable.lower()))
-    pictures, faces = zip(*moving_portrait(20, 480, 360, 0.4), strict=True)
+    pictures, faces = zip(*moving_portrait(15, 480, 360, 0.4), strict=True)
     noise = np.random.default_rng(5).integers(0, 256, (35, 30, 3), np.uint8).repeat(4, 0).repeat(4, 1)
     for picture in pictures:
         picture[220:360, 310:430] = noise
     for name in CLIPS:
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_clip(tmp_path / name, iter(pictures), [n * 1000 for n in range(20)])
+        write_clip(tmp_path / name, iter(pictures), [n * 1000 for n in range(15)])
     see(FakeDetector(faces))
+    monkeypatch.setattr(weights, "fetch", lambda *_, **__: [])
+    monkeypatch.setattr(doctor, "examine", lambda _: [])
+    monkeypatch.setattr(bundles, "make", lambda folder, *_: folder)
 
 
 @pytest.mark.usefixtures("at_home")
@@ -110,3 +116,8 @@ def test_every_block_of_commands_runs_from_top_to_bottom(name: str, redact: Call
         ]
         result = redact(*words)
         assert result.code == 0, (line, result)
+
+
+def test_the_guide_is_printed(redact: Callable[..., Result]) -> None:
+    result = redact("guide")
+    assert (result.code, result.out) == (0, (ROOT / "redact" / "guide.txt").read_text("utf-8"))

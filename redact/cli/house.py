@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -30,6 +31,12 @@ def doctor_command(output: Path, as_json: bool) -> None:
         raise DependencyError(
             f"redact will not work on this machine yet: {', '.join(bad)}.", "Do what stands above after each arrow."
         )
+
+
+@click.command("guide")
+def guide_command() -> None:
+    """Print how one begins, on one page."""
+    click.echo((files("redact") / "guide.txt").read_text("utf-8"), nl=False)
 
 
 @click.command("bundle")
