@@ -27,7 +27,8 @@ for command in (
     *(passes.sheet_command, passes.log_command),
     *(libraries.mark_group, libraries.camera_group, libraries.models_group),
     *(exchange.export_command, exchange.import_command),
-    *(house.doctor_command, house.report_command, house.bundle_command, house.guide_command),
+    *(house.doctor_command, house.report_command, house.bundle_command),
+    *(house.guide_command, house.completion_command),
 ):
     cli.add_command(command)
 

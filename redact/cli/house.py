@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
 from redact.cli.options import JSON
 from redact.errors import DependencyError, PlanError
@@ -37,6 +38,16 @@ def doctor_command(output: Path, as_json: bool) -> None:
 def guide_command() -> None:
     """Print how one begins, on one page."""
     click.echo((files("redact") / "guide.txt").read_text("utf-8"), nl=False)
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion_command(shell: str) -> None:
+    """Print what lets SHELL complete commands and options; put it where the shell reads it when it starts."""
+    complete = get_completion_class(shell)
+    if complete is not None:
+        whole = click.get_current_context().find_root()
+        click.echo(complete(whole.command, {}, "redact", "_REDACT_COMPLETE").source(), nl=False)
 
 
 @click.command("bundle")
