@@ -39,11 +39,11 @@ release: .venv/dev
 	rm -rf build dist
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
-	PYTHONPATH=. $(BIN)/python bench/installed.py dist/*.whl build/installed
+	$(BIN)/python -m bench.installed dist/*.whl build/installed
 
 # The list of all packages of that environment, CycloneDX.
 sbom: release
-	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o dist/redact.cdx.json build/installed
+	$(BIN)/cyclonedx-py environment --output-reproducible -o dist/redact.cdx.json build/installed
 
 .venv/tool: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

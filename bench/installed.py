@@ -1,6 +1,6 @@
 """Install a wheel into an empty environment, and do the main job there: the sample clip, from analysis to release.
 
-    python bench/installed.py WHEEL [ENVIRONMENT]
+    python -m bench.installed WHEEL [ENVIRONMENT]
 
 It needs the weights and, for pip, the network or a folder of wheels. The environment is kept where one is named.
 """
@@ -20,13 +20,19 @@ from tests.clips import write_sample
 def main(wheel: Path, environment: Path) -> None:
     """Raise if anything fails."""
     venv.create(environment, with_pip=True, clear=True)
+    environment = environment.resolve()
     python = environment / "bin" / "python"
     command = environment / "bin" / "redact"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel.resolve()], check=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    # Once more by name, so that the environment does not keep where the wheel lay: the list of packages would tell it.
+    by_name = ["--no-index", "--no-deps", "--force-reinstall", "--find-links", wheel.resolve().parent, "redact"]
+    for what in ([wheel.resolve()], by_name):
+        # In the folder of the project pip would take the sources for what is installed already.
+        subprocess.run([*install, *what], cwd=environment, env=clean, check=True)
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)  # outside the project: nothing may be taken from its sources
         clip = write_sample(where / "sample.mp4")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         for arguments in (["doctor"], ["guide"], ["run", str(clip), "-o", "out"], ["report", "out"], ["log", "out"]):
             print(f"redact {' '.join(arguments)}", flush=True)
             subprocess.run([command, *arguments], cwd=where, env=clean, check=True, stdout=subprocess.DEVNULL)
