@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from redact import custody
@@ -156,9 +156,14 @@ def _section(work: Work) -> str:
     return "\n".join(parts)
 
 
+def file_name(path: str) -> str:
+    """Return the last part of a path, whichever system it is from: plans and logs are read on other machines too."""
+    return (PurePosixPath if path.startswith("/") else PureWindowsPath)(path).name
+
+
 def _clip(plan: Plan) -> str:
-    """Return the name of a plan's clip, whatever system its path is from, and its excerpt."""
-    name = plan.source.path.replace("\\", "/").rsplit("/", 1)[-1]
+    """Return the name of a plan's clip, and its excerpt."""
+    name = file_name(plan.source.path)
     begin, end = plan.settings.from_time, plan.settings.to_time
     if begin is None and end is None:
         return name

@@ -174,13 +174,14 @@ def sheet_command(plan: Path, output: Path | None, clip: Path | None, tracks: bo
 def log_command(output: Path, as_json: bool) -> None:
     """Print the private log of OUT (a folder, or the name of one copy), and check that no line was changed."""
     from redact import custody
+    from redact.reports import file_name
 
     report = custody.read_log(custody.locate_workspace(output))
     for entry in report.entries:
         if as_json:
             click.echo(json.dumps(entry, ensure_ascii=False))
         else:
-            subject = Path(str(entry.get("clip", ""))).name
+            subject = file_name(str(entry.get("clip", "")))
             click.echo(
                 f"{entry.get('number', '?'):>5}  {entry.get('time', '')}  {entry.get('operation', ''):<10}  {subject}"
             )
