@@ -17,10 +17,11 @@ from pathlib import Path
 from string import Template
 
 from redact import weights
-from redact.errors import DependencyError, OutputError, UsageError
+from redact.errors import DependencyError, InputError, OutputError, UsageError
 
 PIP_TIMEOUT_S = 1800
 SUMS = "SHA256SUMS"
+SOURCES = ("redact", "models", "docs", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 NOTE = Template("""redact for a machine without a network
 ======================================
 
@@ -53,6 +54,7 @@ def make(folder: Path, wheel: Path | None, ids: Sequence[str], progress: Callabl
 
     Raises:
         UsageError: there are no sources to build from, or no such weights.
+        InputError: there is no such wheel.
         DependencyError: something cannot be got.
         OutputError: the folder exists already, or cannot be written.
     """
@@ -62,6 +64,8 @@ def make(folder: Path, wheel: Path | None, ids: Sequence[str], progress: Callabl
     if unknown := [name for name in ids if name not in known]:
         raise UsageError(f"There is no model called {unknown[0]!r}.", f"Choose from: {', '.join(known)}.")
     chosen = [card for card in known.values() if card.required or card.id in ids]
+    if wheel is not None and not wheel.is_file():
+        raise InputError(f"There is no wheel {wheel}.", "Check the name.")
     made = wheel or _sources()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +85,9 @@ def _fill(draft: Path, made: Path, chosen: Sequence[weights.Card], progress: Cal
     """Put everything into an empty folder."""
     wheels = draft / "wheels"
     progress("redact")
-    _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(made))
+    with tempfile.TemporaryDirectory() as scratch:
+        clean = made if made.is_file() else _copy_sources(made, Path(scratch))
+        _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(clean))
     own = sorted(wheels.glob("redact-*.whl"))
     if len(own) != 1:
         raise UsageError(f"{made} is no wheel of redact.", "Give one with --wheel.")
@@ -114,6 +120,16 @@ def _sources() -> Path:
         "redact was installed from a wheel, and cannot make another one of itself.",
         "Give that wheel with --wheel redact-VERSION-py3-none-any.whl.",
     )
+
+
+def _copy_sources(root: Path, clean: Path) -> Path:
+    """Return a folder with what the wheel is built from: building leaves files behind, and takes in old ones."""
+    for name in SOURCES:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, clean / name)
+        else:
+            shutil.copy(root / name, clean / name)
+    return clean
 
 
 def _pip(*arguments: str) -> None:

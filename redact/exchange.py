@@ -79,7 +79,7 @@ def read(path: Path, label: str | None = None) -> list[Shape]:
     return shapes
 
 
-def check_fits(shapes: Iterable[Shape], width: int, height: int, frames: int | None) -> None:
+def check_fits(shapes: Sequence[Shape], width: int, height: int, frames: int | None) -> None:
     """Refuse boxes that were drawn in another clip.
 
     Args:
@@ -89,20 +89,26 @@ def check_fits(shapes: Iterable[Shape], width: int, height: int, frames: int | N
         frames: how many the clip has; None where that is not known.
 
     Raises:
-        InputError: a box lies beside the picture, or behind the end.
+        InputError: something is never in the picture, or a box lies behind the end.
     """
     how = "Check that the file belongs to this clip, and that its boxes are in pixels of the upright picture."
-    for shape in shapes:
-        if shape.box.clip(width, height) is None:
-            raise InputError(f"A box of frame {shape.frame} lies beside the picture, which has {width}x{height}.", how)
+    things = {shape.thing or str(n): shape for n, shape in enumerate(shapes)}
+    for n, shape in enumerate(shapes):
+        if shape.box.clip(width, height):
+            things.pop(shape.thing or str(n), None)
         if frames is not None and shape.frame >= frames:
             raise InputError(f"There is a box in frame {shape.frame}, but the clip has {frames} frames.", how)
+    for shape in things.values():
+        raise InputError(f"A box of frame {shape.frame} lies beside the picture, which has {width}x{height}.", how)
 
 
-def add_tracks(plan: Plan, shapes: Iterable[Shape]) -> tuple[Track, ...]:
+def add_tracks(plan: Plan, shapes: Iterable[Shape], by: str) -> tuple[Track, ...]:
     """Return the tracks that shapes make and the plan does not have yet; holes are covered by what joins their ends.
 
-    What lies outside the plan's excerpt is left out.
+    Args:
+        plan: its excerpt counts: what lies outside is left out.
+        shapes: what a file holds.
+        by: who brings them in.
     """
     first, end = plan.source.first, plan.source.first + plan.source.frames
     inside = [shape for shape in shapes if first <= shape.frame < end]
@@ -112,7 +118,7 @@ def add_tracks(plan: Plan, shapes: Iterable[Shape]) -> tuple[Track, ...]:
     for _, group in groupby(sorted(inside, key=_order), key=lambda shape: (shape.label, shape.thing)):
         alone = list(group)
         for run in [alone] if alone[0].thing else [[shape] for shape in alone]:
-            track = _track(number + 1, run)
+            track = _track(number + 1, run, by)
             if (track.label, track.first, track.boxes) not in known:
                 known.add((track.label, track.first, track.boxes))
                 added.append(track)
@@ -124,13 +130,14 @@ def _order(shape: Shape) -> tuple[str, str, int]:
     return shape.label, shape.thing, shape.frame
 
 
-def _track(number: int, run: Sequence[Shape]) -> Track:
+def _track(number: int, run: Sequence[Shape], by: str) -> Track:
     """Return the track of one thing; two boxes of one frame become the box that covers both."""
     boxes = {frame: join(s.box for s in group) for frame, group in groupby(run, key=lambda s: s.frame)}
     whole = [boxes[run[0].frame]]
     for a, b in pairwise(boxes):
         whole += [join((boxes[a], boxes[b]))] * (b - a - 1) + [boxes[b]]
-    return Track(number, run[0].label, run[0].frame, tuple(whole), origin="person", reason="brought in from a file")
+    reason = "brought in from a file"
+    return Track(number, run[0].label, run[0].frame, tuple(whole), origin="person", decided_by=by, reason=reason)
 
 
 def _boxes(plan: Plan) -> Iterator[tuple[int, Track, Box]]:

@@ -18,7 +18,7 @@ from typing import Any
 from redact import custody
 from redact.custody import LogReport, Workspace
 from redact.errors import PlanError
-from redact.plan import Plan, Track
+from redact.plan import Plan, Track, Verdict
 from redact.records import load_plan
 
 WIDTH, LANE = 900, 14  # pixels: a time line, and one of its lanes
@@ -41,12 +41,13 @@ class Work:
     """What became of one excerpt.
 
     Attributes:
-        file: name of its plan.
-        plan: None where it cannot be read.
+        file: name of its plan, or of the copy where there is no plan.
+        plan: None where there is none, or it cannot be read.
         checks: of its last copy, as the log has them.
         passed: whether they held; None where nothing was checked.
         copy: name of the released copy; "" where there is none.
         held_back: why it was not released, where the log says so.
+        doubtful: the copy was made from another plan than this, so far as its statement tells.
     """
 
     file: str
@@ -55,10 +56,11 @@ class Work:
     passed: bool | None = None
     copy: str = ""
     held_back: str = ""
+    doubtful: bool = False
 
 
 def collect(space: Workspace, log: LogReport) -> list[Work]:
-    """Return what became of every plan in a private folder, in the order of their names."""
+    """Return what became of every plan in a private folder, in the order of their names, and of copies without one."""
     found = []
     for path in sorted(space.private.glob("*.plan.json")):
         try:
@@ -78,9 +80,19 @@ def collect(space: Workspace, log: LogReport) -> list[Work]:
                 verified.get("passed"),
                 copy,
                 "" if copy else str(held.get("reason", "")),
+                bool(copy) and not _agrees(json.loads(released["statement"]), plan),
             )
         )
-    return found
+    named = {work.copy for work in found}
+    loose = {str(e["name"]) for e in log.entries if e.get("operation") == "release"} - named
+    return [*found, *(Work(name, None, copy=name) for name in sorted(loose))]
+
+
+def _agrees(statement: Mapping[str, Any], plan: Plan) -> bool:
+    """Return whether what a statement says was covered is what a plan covers."""
+    now = custody.make_statement(plan, Verdict())
+    names = ("covered", "left_visible_by_decision", "seconds_with_something_covered")
+    return all(statement.get(name) == now.get(name) for name in names)
 
 
 def private_report(works: Sequence[Work], log: LogReport) -> str:
@@ -122,7 +134,7 @@ def _in_words(value: Any) -> str:
 def _summary(work: Work) -> tuple[str, ...]:
     """Return a clip's row of the table at the top."""
     if work.plan is None:
-        return work.file, "the plan cannot be read", "", ""
+        return work.file, work.copy, "the plan is not in this folder or cannot be read", ""
     plan = work.plan
     return (
         _clip(plan),
@@ -135,7 +147,7 @@ def _summary(work: Work) -> tuple[str, ...]:
 def _section(work: Work) -> str:
     """Return what is to be known about one clip."""
     if work.plan is None:
-        return f"<h2>{escape(work.file)}</h2><p class='alarm'>The plan cannot be read.</p>"
+        return f"<h2>{escape(work.file)}</h2><p class='alarm'>The plan is not in this folder or cannot be read.</p>"
     plan = work.plan
     tracks = [(str(t.id), t.label, _stretch(plan, t.first, t.last), _decision(t)) for t in plan.tracks]
     doubts = [(f"{d.risk:.2f}", _stretch(plan, d.first, d.last), d.reason) for d in plan.doubts]
@@ -143,7 +155,9 @@ def _section(work: Work) -> str:
     checks = [("held" if c["passed"] else "FAILED", str(c["name"]), str(c["figure"])) for c in made]
     skipped = [(str(c["name"]), str(c["figure"])) for c in work.checks if c["passed"] is None]
     edits = [(edit.when, edit.who, edit.what) for edit in plan.edits]
-    parts = [f"<h2>{escape(_clip(plan))}</h2>", _timeline(plan)]
+    parts = [f"<h2>{escape(_clip(plan))}</h2>"]
+    parts += ["<p class='alarm'>The copy was made from another plan than this one.</p>"] if work.doubtful else []
+    parts += [_timeline(plan)]
     for title, header, rows, empty in (
         ("Checks", ("", "check", "figure"), checks, "Nothing was checked yet."),
         ("Not checked", ("check", ""), skipped, "" if made else "Everything."),

@@ -57,9 +57,9 @@ def test_every_track_comes_back_as_it_went(form: str, plan: Plan, tmp_path_facto
             exchange.read(file)
         return
     shapes = exchange.read(file)
-    back = exchange.add_tracks(replace(plan, tracks=()), shapes)
+    back = exchange.add_tracks(replace(plan, tracks=()), shapes, "A. R.")
     assert {(t.label, t.first, t.boxes) for t in back} == {(t.label, t.first, t.boxes) for t in plan.tracks}
-    assert exchange.add_tracks(plan, shapes) == ()
+    assert exchange.add_tracks(plan, shapes, "A. R.") == ()
 
 
 def test_coco_can_be_read_by_its_own_library(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ CVAT = """<?xml version="1.0" encoding="utf-8"?>
 def test_a_hole_in_a_track_of_cvat_is_covered_and_what_is_outside_is_not(tmp_path: Path) -> None:
     file = tmp_path / "task.xml"
     file.write_text(CVAT)
-    a, b = exchange.add_tracks(plan_of(), exchange.read(file))
+    a, b = exchange.add_tracks(plan_of(), exchange.read(file), "A. R.")
     assert (a.first, a.boxes) == (8, (Box(10, 20, 30, 41), Box(10, 20, 40, 41), Box(20, 20, 40, 40)))
     assert (b.first, b.boxes) == (14, (Box(50, 20, 70, 40),))
-    assert {a.origin, b.origin} == {"person"}
+    assert {(a.origin, a.decided_by), (b.origin, b.decided_by)} == {("person", "A. R.")}
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,15 @@ def test_several_videos_an_unknown_format_and_a_missing_file_are_errors(tmp_path
         exchange.read(tmp_path / "a.doc")
 
 
+def test_a_track_may_leave_the_picture_but_not_lie_beside_it() -> None:
+    boxes = (Box(290, 0, 310, 20), Box(330, 0, 350, 20))
+    leaving = [Shape(n, "1", "head", box) for n, box in enumerate(boxes)]
+    exchange.check_fits(leaving, 320, 240, 2)
+    for wrong, frames in ((leaving[1:], None), ([*leaving, Shape(1, "", "head", boxes[1])], None), (leaving, 1)):
+        with pytest.raises(InputError):
+            exchange.check_fits(wrong, 320, 240, frames)
+
+
 @pytest.fixture
 def plan(redact: Callable[..., Result], clip: MadeClip, fake: FakeDetector, tmp_path: Path) -> Path:
     assert redact("analyse", clip.path, "-o", tmp_path / "a").code == 0
@@ -161,7 +170,7 @@ def test_a_plan_is_exported_and_what_comes_back_adds_nothing(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert redact("export", plan, "--format", form, "-o", file).code == 6
     result = redact("import", plan, file, "--by", "A. Reviewer")
-    assert (result.code, result.out) == (0, "0 tracks added\n")
+    assert (result.code, result.out) == (0, "0 tracks added, 0 boxes outside the excerpt left out\n")
     assert plan.read_bytes() == before
 
 
@@ -171,12 +180,24 @@ def test_imported_tracks_are_covered_besides_the_others_and_the_plan_says_who_br
     before = load_plan(plan.read_text())
     (tmp_path / "more.csv").write_text("3,1,1,1,30,30,0,-1\n4,1,2,1,30,30,0,-1\n")
     result = redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer", "--label", "text")
-    assert (result.code, result.out) == (0, "1 tracks added\n")
+    assert (result.code, result.out) == (0, "1 tracks added, 0 boxes outside the excerpt left out\n")
     after = load_plan(plan.read_text())
     assert after.tracks[:-1] == before.tracks
     assert after.tracks[-1].boxes == (Box(0, 0, 30, 30), Box(1, 0, 31, 30))
     assert [(e.who, e.what) for e in after.edits] == [("A. Reviewer", "1 tracks brought in from more.csv")]
     assert redact("render", plan, "-o", tmp_path / "b").code == 0
+
+
+def test_what_is_behind_the_end_is_refused_and_what_is_outside_an_excerpt_is_counted(
+    redact: Callable[..., Result], clip: MadeClip, plan: Path, fake: FakeDetector, tmp_path: Path
+) -> None:
+    (tmp_path / "more.csv").write_text(f"{FRAMES},1,1,1,30,30,0,102\n{FRAMES + 1},1,1,1,30,30,0,102\n")
+    assert redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer").code == 3
+    assert redact("analyse", clip.path, "-o", tmp_path / "part", "--to", "0.4").code == 0
+    part = tmp_path / "part" / "private" / plan.name
+    (tmp_path / "more.csv").write_text("9,1,1,1,30,30,0,102\n20,1,1,1,30,30,0,102\n")
+    result = redact("import", part, tmp_path / "more.csv", "--by", "A. Reviewer")
+    assert result.out == "1 tracks added, 1 boxes outside the excerpt left out\n"
 
 
 def test_what_another_detector_found_is_covered(

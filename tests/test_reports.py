@@ -120,8 +120,21 @@ def test_what_was_not_released_is_in_the_private_page_alone(
     assert redact("report", out).code == 0
     words = words_of(out / "private" / "report.html")
     assert "not released: nothing was found" in words
-    assert "The plan cannot be read." in words
+    assert "The plan is not in this folder or cannot be read." in words
     assert "Nothing was released." in words_of(out / "release" / "report.html")
+
+
+def test_a_copy_that_was_made_from_another_plan_is_said_to_be(redact: Redact, clip: MadeClip, out: Path) -> None:
+    plan = next((out / "private").glob("*.plan.json"))
+    assert redact("report", out).code == 0
+    assert "another plan" not in words_of(out / "private" / "report.html")
+    read = load_plan(plan.read_text())
+    plan.write_text(dump_plan(replace(read, tracks=(*read.tracks, Track(9, "text", 3, (Box(0, 0, 9, 9),))))))
+    assert redact("report", out).code == 0
+    assert "The copy was made from another plan than this one." in words_of(out / "private" / "report.html")
+    plan.rename(plan.with_name("moved"))
+    assert redact("report", out).code == 0
+    assert "The plan is not in this folder" in words_of(out / "private" / "report.html")
 
 
 def test_a_copy_that_was_taken_away_is_not_on_the_public_page(redact: Redact, out: Path) -> None:

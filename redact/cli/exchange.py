@@ -57,14 +57,16 @@ def import_command(plan: Path, file: Path, by: str, label: str | None) -> None:
     read = pipeline.read_plan(plan)
     shapes = exchange.read(file, label)
     source = read.source
-    exchange.check_fits(shapes, source.width, source.height, None)
-    added = exchange.add_tracks(read, shapes)
+    end = source.first + source.frames
+    exchange.check_fits(shapes, source.width, source.height, end if read.settings.to_time is None else None)
+    added = exchange.add_tracks(read, shapes, by)
+    left_out = sum(not source.first <= shape.frame < end for shape in shapes)
     if added:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         edit = Edit(by, when, f"{len(added)} tracks brought in from {file.name}")
         new = replace(read, tracks=(*read.tracks, *added), edits=(*read.edits, edit))
         custody.write_private(plan, dump_plan(new).encode())
-    click.echo(f"{len(added)} tracks added")
+    click.echo(f"{len(added)} tracks added, {left_out} boxes outside the excerpt left out")
 
 
 def bring(file: Path, label: str | None, clip: Path, settings: Settings) -> Detector:
@@ -75,14 +77,13 @@ def bring(file: Path, label: str | None, clip: Path, settings: Settings) -> Dete
         UsageError: it shows what is not to be covered.
     """
     from redact import exchange, media
+    from redact.analysis import covers_faces
     from redact.detectors.brought import BroughtDetector
 
     shapes = exchange.read(file, label)
-    for shape in shapes:
-        if shape.label not in settings.cover and not (shape.label == "face" and "head" in settings.cover):
-            raise UsageError(
-                f"{file.name} shows {shape.label!r}, which is not to be covered.", f"Add it: --cover {shape.label},..."
-            )
+    implied = ("face", "person") if covers_faces(settings) else ()  # they say where heads are
+    for shown in sorted({shape.label for shape in shapes}.difference(settings.cover, implied)):
+        raise UsageError(f"{file.name} shows {shown!r}, which is not to be covered.", f"Add it: --cover {shown},...")
     with media.FrameReader(clip) as reader:
         sizes = [frame.picture.shape[:2] for frame in reader]  # counted by decoding: headers can be wrong
     height, width = sizes[0]
