@@ -29,14 +29,14 @@ This folder is for $system with Python $python. Carry it over as it is.
 
 In a terminal in this folder (on Windows: in that of WSL, with a folder made for Linux):
 
-    shasum -a 256 -c $sums
+    sha256sum -c $sums
     python3 -m venv ~/redact
     ~/redact/bin/python -m pip install --no-index --find-links wheels redact
     ~/redact/bin/redact models fetch$ids --from weights
     ~/redact/bin/redact doctor
 
-The first line says OK for each file that arrived as it was sent. The last line says what is
-still missing.
+The first line (on macOS: shasum -a 256 -c $sums) says OK for each file that arrived as it was sent. The last line says
+what is still missing.
 On a server without a screen OpenCV also needs the system's packages libgl1 and libglib2.0-0.
 
 As a container: the file Containerfile says how.
