@@ -37,6 +37,7 @@ tables:
 # Build the sdist and the wheel, check them, and do the main job from the wheel in an empty environment.
 release: .venv/dev
 	rm -rf build dist
+	$(BIN)/python -m pip install --quiet --editable ".[release]"
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m bench.installed dist/*.whl build/installed

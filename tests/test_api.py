@@ -66,6 +66,17 @@ def test_run_covers_by_default_what_the_command_covers(clip: MadeClip, tmp_path:
 
 
 @pytest.mark.usefixtures("fake")
+def test_the_lines_of_the_readme_run(
+    clip: MadeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip.path.rename("clip.mp4")
+    (code,) = (EXAMPLES.parent / "README.md").read_text("utf-8").split("```python\n")[1:]
+    exec(code.split("```")[0], {})
+    assert capsys.readouterr().out == f"{Path('out/release/excerpt-0001.mp4')} {FRAMES}\n"
+
+
+@pytest.mark.usefixtures("fake")
 def test_the_script_redacts_a_folder_and_goes_on_past_a_bad_clip(
     clip: MadeClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
