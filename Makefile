@@ -6,7 +6,7 @@ PYTHON ?= python3
 OUT ?= out
 BIN := .venv/bin
 
-.PHONY: run test check clean
+.PHONY: run test check tables release sbom clean
 
 run: .venv/tool
 	$(BIN)/redact models fetch
@@ -28,6 +28,23 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# What the documents say of commands, options and licences, from the program and the packages.
+tables:
+	$(BIN)/python -m redact.cli.reference
+	$(BIN)/python bench/licences.py
+
+# Build the sdist and the wheel, check them, and do the main job from the wheel in an empty environment.
+release: .venv/dev
+	rm -rf build dist
+	$(BIN)/python -m pip install --quiet --editable ".[release]"
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m bench.installed dist/*.whl build/installed
+
+# The list of all packages of that environment, CycloneDX.
+sbom: release
+	$(BIN)/cyclonedx-py environment --output-reproducible -o dist/redact.cdx.json build/installed
 
 .venv/tool: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -158,6 +158,22 @@ def write_private(path: Path, data: bytes) -> None:
         raise unwritable(path, error) from error
 
 
+def write_public(space: Workspace, path: Path, data: bytes) -> None:
+    """Write a file that goes with the copies, whole or not at all: it is made in the private folder first.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    draft = space.private / f"{path.name}.draft"
+    write_private(draft, data)
+    try:
+        draft.chmod(READABLE)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
 def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None:
     """Add a line to the log.
 

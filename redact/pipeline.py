@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redact import analysis, custody, rendering, sheets, verification
+from redact import detectors as installed
 from redact.analysis import DAMAGED
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
@@ -189,6 +190,12 @@ def face_detectors(detectors: Sequence[Detector], settings: Settings) -> list[De
     if not analysis.covers_faces(settings):
         return []
     return [*(d for d in detectors if "face" in d.labels), *load_others()]
+
+
+def load_eyes(settings: Settings) -> list[Detector]:
+    """Return the detectors that finished copies are searched with; those of other things are not needed for that."""
+    faces = replace(settings, cover=("face",), marks=())
+    return installed.load_detectors(faces) if analysis.covers_faces(settings) else []
 
 
 def read_plan(path: Path) -> Plan:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from redact.effects import Coverer
 from redact.geometry import Box
 from redact.media import Frame, FrameReader, open_excerpt
-from redact.plan import Doubt, Plan
+from redact.plan import Doubt, Plan, Track
 
 Picture = NDArray[np.uint8]
 Progress = Callable[[int, int | None], None]
@@ -64,6 +64,20 @@ def moments_of(doubts: Iterable[Doubt]) -> list[Moment]:
     for doubt in sorted(doubts, key=lambda d: d.risk, reverse=True):
         stretch = f", frames {doubt.first}-{doubt.last}" if doubt.first < doubt.last else ""
         moments.append(Moment(doubt.frame, doubt.box, f"risk {doubt.risk:.2f}{stretch}: {doubt.reason}"))
+    return moments
+
+
+def moments_of_tracks(tracks: Iterable[Track], width: int, height: int) -> list[Moment]:
+    """Return the moment in which most of each track is in the picture, in the order of their frames."""
+    moments = []
+    for track in sorted(tracks, key=lambda t: (t.first, t.id)):
+        inside = [box.clip(width, height) for box in track.boxes]
+        best = max(range(len(inside)), key=lambda n: box.area if (box := inside[n]) else 0)
+        stretch = f", frames {track.first}-{track.last}" if track.first < track.last else ""
+        shown = f", left visible by {track.decided_by}" if track.action == "show" else ""
+        moments.append(
+            Moment(track.first + best, track.boxes[best], f"track {track.id}: {track.label}{stretch}{shown}")
+        )
     return moments
 
 
@@ -118,7 +132,7 @@ def draw_tiles(moments: Sequence[Moment], frames: Iterable[Frame], cover: Cover,
         ValueError: a moment is not among the frames.
     """
     if not moments:
-        return _write_line("Nothing is in doubt.", TILE + 2 * GAP)
+        return _write_line("There is nothing to show.", TILE + 2 * GAP)
     shown = moments[:MOST_TILES]
     tiles = _collect(shown, frames, cover, progress)
     missing = [moment.frame for n, moment in enumerate(shown) if n not in tiles]

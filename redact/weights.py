@@ -3,8 +3,9 @@
 A card (`models/*.toml`) says what a model is, where it comes from and the sha256 that its file must have.
 Weights are never part of the project: `fetch` puts them into the weights folder, and `load` checks them.
 
-`fetch` is the only code in the project that uses the network, and it does so only where it is not given a
-folder to take the files from. What it needs for that is imported when it runs: no other command loads it.
+`obtain` is the only code in the project that uses the network itself (`bundles` lets pip do it), and it does so only
+where it is not given a folder to take the files from. What it needs for that is imported when it runs: no other
+command loads it.
 """
 
 from __future__ import annotations

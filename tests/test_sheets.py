@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from redact.sheets import (
     draw_tiles,
     encode_png,
     moments_of,
+    moments_of_tracks,
 )
-from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip
+from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip, Result
 
 MIDDLE = Box(140, 100, 180, 140)
 
@@ -164,6 +165,27 @@ def test_the_worst_comes_first_and_the_caption_says_why() -> None:
     assert [int(tile_of(sheet, n, 3)[5, 5, 0]) for n in range(3)] == [level(n) for n in (9, 2, 4)]
 
 
+def test_each_track_is_shown_where_most_of_it_is_in_the_picture() -> None:
+    leaving = Track(
+        2, "head", 4, tuple(Box(x, 10, x + 50, 60) for x in (WIDTH - 20, WIDTH - 40, WIDTH - 70, WIDTH - 30))
+    )
+    shown = Track(1, "head", 9, (MIDDLE,), "show", "person", "A. Editor", "a politician")
+    first, second = moments_of_tracks([shown, leaving], WIDTH, HEIGHT)
+    assert (first.frame, first.box, first.caption) == (6, leaving.boxes[2], "track 2: head, frames 4-7")
+    assert (second.frame, second.caption) == (9, "track 1: head, left visible by A. Editor")
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_sheet_of_tracks_lies_beside_the_plan(
+    redact: Callable[..., Result], clip: MadeClip, tmp_path: Path
+) -> None:
+    assert redact("analyse", clip.path, "-o", tmp_path).code == 0
+    plan = tmp_path / "private" / f"{clip.path.stem}.plan.json"
+    sheet = plan.with_name(f"{clip.path.stem}.tracks.png")
+    assert redact("sheet", plan, "--tracks").out == f"{sheet}\n"
+    assert tile_of(cv2.imread(str(sheet)), 0, 1).shape == (TILE, TILE, 3)
+
+
 def test_frame_and_time_of_the_clip_stand_under_the_tile(texts: list[tuple[str, int]]) -> None:
     frames = [Frame(37, Fraction(3661) + Fraction(12, 25), np.zeros((HEIGHT, WIDTH, 3), np.uint8), False)]
     draw_tiles([Moment(37, MIDDLE, "risk 0.60: seen once")], frames, leave, quiet)
@@ -193,7 +215,7 @@ def test_what_does_not_fit_on_the_sheet_is_counted(count: int, left_out: int, te
 
 def test_without_moments_the_sheet_says_so_and_nothing_is_read(texts: list[tuple[str, int]]) -> None:
     sheet = draw_tiles([], iter(()), leave, quiet)
-    assert [text for text, _ in texts] == ["Nothing is in doubt."]
+    assert [text for text, _ in texts] == ["There is nothing to show."]
     assert sheet.ndim == 3
     assert sheet.shape[0] < TILE
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
 @JSON
 def status_command(output: Path, as_json: bool) -> None:
-    """Show how far the run in OUTPUT is; also while it goes on."""
+    """Show how far the run in OUT is; also while it goes on."""
     from redact import batch, custody
     from redact.queue import STATES
 
@@ -71,11 +71,18 @@ def _as_json(report: Report, counts: dict[str, int]) -> dict[str, Any]:
 
 
 @click.command("release")
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="A folder for it alone.")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="An empty folder, or one that is not there yet.",
+)
 @JSON
 def release_command(output: Path, target: Path, as_json: bool) -> None:
-    """Copy what was released in OUTPUT, and nothing else, to a folder; each file is checked against the log."""
+    """Copy what was released in OUT, and nothing else, to a folder; each file is checked against the log."""
     from redact import custody, handover
 
     files = handover.hand_over(custody.locate_workspace(output), target)

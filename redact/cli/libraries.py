@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from redact.cli.options import JSON, REGION, Time, regions_from
+from redact.cli.options import JSON, REGION, REGIONS, Time, regions_from
 from redact.errors import UsageError
 
 
@@ -19,10 +19,15 @@ def mark_group() -> None:
 
 @mark_group.command("add")
 @click.argument("name")
-@click.option("--image", type=click.Path(path_type=Path), help="A picture of the mark and little else.")
-@click.option("--clip", type=click.Path(path_type=Path), help="A clip that shows it,")
-@click.option("--at", type=Time(), help="when,")
-@click.option("--box", help="and where: x,y,w,h.")
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The example: a picture of the mark and little else.",
+)
+@click.option("--clip", type=click.Path(path_type=Path), metavar="CLIP", help="Or a clip that shows the mark,")
+@click.option("--at", type=Time(), metavar="TIME", help="when it does,")
+@click.option("--box", metavar="X,Y,W,H", help="and where in the picture.")
 def mark_add(name: str, image: Path | None, clip: Path | None, at: Fraction | None, box: str | None) -> None:
     """Keep an example of the mark NAME. Add again for another view of it."""
     from redact import marks, media, regions
@@ -64,10 +69,16 @@ def camera_group() -> None:
 
 @camera_group.command("add")
 @click.argument("name")
-@click.option("--clip", required=True, type=click.Path(path_type=Path), help="A clip of this camera.")
+@click.option(
+    "--clip",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="CLIP",
+    help="A clip of the camera, for the size of its pictures.",
+)
 @REGION
-@click.option("--regions", type=click.Path(path_type=Path), help="A file of regions.")
-@click.option("--overwrite", is_flag=True, help="Replace the profile.")
+@REGIONS
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def camera_add(name: str, clip: Path, region: tuple[str, ...], regions: Path | None, overwrite: bool) -> None:
     """Keep regions for all clips of the camera NAME."""
     from redact import cameras, media
@@ -132,7 +143,8 @@ def models_list(as_json: bool) -> None:
     "--from",
     "from_folder",
     type=click.Path(path_type=Path),
-    help="Take the files from a folder, without a network.",
+    metavar="FOLDER",
+    help="Take the weights from a folder, without a network.",
 )
 def models_fetch(ids: tuple[str, ...], from_folder: Path | None) -> None:
     """Fetch weights, check them and make them ready; without IDS those that are required."""

@@ -92,25 +92,82 @@ class Spans(click.ParamType[tuple[tuple[Fraction, Fraction], ...]]):
             self.fail(f"{value!r} is not a list of stretches like 12.0-14.5,1:02-1:04.", param, ctx)
 
 
-REGION = click.option("--region", multiple=True, help="Cover x,y,w,h[@from-to], in pixels and seconds.")
+REGION = click.option(
+    "--region",
+    multiple=True,
+    metavar="X,Y,W,H[@FROM-TO]",
+    help="Cover a rectangle, counted from the top left of the upright picture; both ends belong to it, either may be"
+    " empty: 40,20,200,32@12.4-1:02.5.",
+)
+REGIONS = click.option(
+    "--regions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Regions from a .toml or .json file, also with key frames.",
+)
 OPTIONS = {
-    "cover": click.option("--cover", type=Labels(), help="A level (faces, heads, people), or labels."),
-    "marks": click.option("--marks", type=Names(), help="Marks to look for: names in the library."),
+    "cover": click.option(
+        "--cover",
+        type=Labels(),
+        metavar="LEVEL|LABEL,...",
+        help="What is covered: a level (faces, heads, people), labels, or both; heads by default.",
+    ),
+    "marks": click.option("--marks", type=Names(), metavar="NAME,...", help="Look for these marks in every frame."),
     "region": REGION,
-    "regions": click.option("--regions", type=click.Path(path_type=Path), help="A file of regions to cover."),
-    "camera": click.option("--camera", help="Cover the regions that were saved for this camera."),
-    "effect": click.option("--effect", type=click.Choice(EFFECTS), help="How regions are covered."),
-    "from_time": click.option("--from", "from_time", type=Time(), help="Where the excerpt begins."),
-    "to_time": click.option("--to", "to_time", type=Time(), help="Where the excerpt ends."),
-    "stream": click.option("--stream", type=int, help="Which stream of pictures, where there are several; from 1."),
-    "strict": click.option("--strict", is_flag=True, default=None, help="Refuse clips that are damaged."),
-    "audio": click.option("--audio", type=Sound(), help=f"What becomes of the sound: none, keep or a FILE. {VOICES}"),
-    "audio_stream": click.option("--audio-stream", type=int, help="Which stream of sound is kept; from 1."),
-    "mute": click.option("--mute", type=Spans(), help="Take the sound out: 12.0-14.5,1:02-1:04, times of the clip."),
+    "regions": REGIONS,
+    "camera": click.option(
+        "--camera",
+        metavar="NAME",
+        help="Cover what was saved for this camera; a clip of another picture size is an error.",
+    ),
+    "effect": click.option(
+        "--effect",
+        type=click.Choice(EFFECTS),
+        help="A veil made from the pixels around the head (default), black, or blocks of the veil. None holds anything"
+        " of the face.",
+    ),
+    "from_time": click.option(
+        "--from", "from_time", type=Time(), metavar="TIME", help="Where an excerpt begins: 12.4 or 1:02:03.5."
+    ),
+    "to_time": click.option("--to", "to_time", type=Time(), metavar="TIME", help="Where it ends; exact to the frame."),
+    "stream": click.option(
+        "--stream",
+        type=int,
+        metavar="N",
+        help="Which stream of pictures, where a clip has several; 1. The others never get into the copy.",
+    ),
+    "strict": click.option(
+        "--strict",
+        is_flag=True,
+        default=None,
+        help="Refuse a clip of which something cannot be decoded, instead of covering damaged frames whole.",
+    ),
+    "audio": click.option(
+        "--audio",
+        type=Sound(),
+        metavar="none|keep|FILE",
+        help=f"Sound is left out unless it is kept, or replaced by that of a FILE. {VOICES}",
+    ),
+    "audio_stream": click.option(
+        "--audio-stream", type=int, metavar="N", help="Which stream of sound is kept, where there are several; 1."
+    ),
+    "mute": click.option(
+        "--mute",
+        type=Spans(),
+        metavar="FROM-TO,...",
+        help="Take the sound out, in times of the clip: 12.0-14.5,1:02-1:04.",
+    ),
     "beep": click.option("--beep", is_flag=True, default=None, help="A tone instead of silence where it is taken out."),
-    "threshold": click.option("--threshold", type=float, help="Score from which a sighting makes a track."),
-    "fast": click.option("--fast", is_flag=True, default=None, help="Look less; more faces are missed."),
-    "crf": click.option("--crf", type=int, help="Encoder quality: 0 is lossless, 17 visually so."),
+    "threshold": click.option(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="Score from which one sighting makes a track; 0.33. Lower finds more.",
+    ),
+    "fast": click.option(
+        "--fast", is_flag=True, default=None, help="Look less: under half the time, and more faces are missed."
+    ),
+    "crf": click.option("--crf", type=int, metavar="N", help="Encoder quality, 0 to 28; 17 looks like the source."),
     "keep_names": click.option("--keep-names", is_flag=True, default=None, help="Name copies like their clips."),
     "allow_empty": click.option(
         "--allow-empty",
@@ -134,9 +191,13 @@ OUTPUT = click.option(
     "output",
     required=True,
     type=click.Path(path_type=Path),
+    metavar="OUT",
     help="Folder for everything, or NAME.mp4 (of a photo NAME.png).",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+MOVED_CLIP = click.option(
+    "--clip", type=click.Path(path_type=Path), metavar="CLIP", help="The clip, where it was moved since."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 
 
 def options(*names: str) -> Callable[[Command], Command]:

@@ -6,31 +6,34 @@ import json
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from redact.cli.options import DEFAULTS, JSON, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
+from redact.cli.exchange import DETECTIONS, LABEL, bring
+from redact.cli.options import DEFAULTS, JSON, MOVED_CLIP, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
 from redact.cli.results import outcome_json, print_checks, print_path, say_skipped, shown, summarize, tell
 from redact.errors import PlanError, UsageError, VerificationError
-from redact.plan import Settings, Verdict
+from redact.plan import Verdict
 from redact.records import to_plain
-
-if TYPE_CHECKING:
-    from redact.detectors import Detector
 
 
 @click.command("run")
 @click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUTPUT
 @options(*dict.fromkeys((*TO_ANALYSE, *TO_RENDER)))
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Clips done beside each other.")
+@click.option(
+    "--jobs",
+    default=1,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Do N clips beside each other, each with its share of the cores; 1.",
+)
 @JSON
 def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool, **given: Any) -> None:
-    """Turn clips, and all clips in folders, into checked copies in OUTPUT/release."""
+    """Turn clips, and all clips in folders, into checked copies in OUT/release."""
     from redact import batch, custody
     from redact.detectors import load_detectors
 
@@ -72,16 +75,22 @@ def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool,
 @click.argument("clip", type=click.Path(path_type=Path))
 @OUTPUT
 @options(*TO_ANALYSE)
+@DETECTIONS
+@LABEL
 @JSON
-def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> None:
-    """Find what is to be covered in CLIP, and write the plan to OUTPUT/private."""
+def analyse_command(
+    clip: Path, output: Path, as_json: bool, detections: Path | None, label: str | None, **given: Any
+) -> None:
+    """Find what is to be covered in CLIP, and write the plan to OUT/private."""
     from redact import custody, pipeline
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
+    detectors = load_detectors(settings)
+    if detections is not None:
+        detectors.append(bring(detections, label, clip, settings))
     bars = Bars()
     try:
-        detectors = load_detectors(settings)
         space = custody.open_workspace(output)
         with custody.hold(space):
             plan, path = pipeline.analyse(clip, space, settings, detectors, bars)
@@ -96,11 +105,11 @@ def analyse_command(clip: Path, output: Path, as_json: bool, **given: Any) -> No
 @click.command("render")
 @click.argument("plan", type=click.Path(path_type=Path))
 @OUTPUT
-@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
+@MOVED_CLIP
 @options(*TO_RENDER)
 @JSON
 def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, **given: Any) -> None:
-    """Cover what PLAN says, check the copy, and release it in OUTPUT/release."""
+    """Cover what PLAN says, check the copy, and release it in OUT/release."""
     from redact import custody, pipeline
 
     read = pipeline.read_plan(plan)
@@ -109,7 +118,9 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     try:
         space = custody.open_workspace(output)
         with custody.hold(space):
-            outcome = pipeline.release(read, clip or Path(read.source.path), space, _load_eyes(read.settings), bars)
+            outcome = pipeline.release(
+                read, clip or Path(read.source.path), space, pipeline.load_eyes(read.settings), bars
+            )
     finally:
         bars.close()
     if as_json:
@@ -120,8 +131,13 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
 
 @click.command("verify")
 @click.argument("copy", type=click.Path(path_type=Path))
-@click.option("--plan", type=click.Path(path_type=Path), help="The plan that the copy was made from.")
-@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="The plan that the copy was made from.",
+)
+@MOVED_CLIP
 @JSON
 def verify_command(copy: Path, plan: Path | None, clip: Path | None, as_json: bool) -> None:
     """Check COPY against its plan and clip; without --plan, only what is in the file besides pictures and sound."""
@@ -142,7 +158,7 @@ def _verify(copy: Path, plan: Path, clip: Path | None) -> Verdict:
     bars = Bars()
     try:
         where = clip or Path(read.source.path)
-        eyes = pipeline.face_detectors(_load_eyes(read.settings), read.settings)
+        eyes = pipeline.face_detectors(pipeline.load_eyes(read.settings), read.settings)
         return verification.verify(copy, read, where, eyes, bars("verify")).verdict
     finally:
         bars.close()
@@ -159,22 +175,24 @@ def _verify_alone(copy: Path, clip: Path | None) -> Verdict:
 
 @click.command("sheet")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("-o", "output", type=click.Path(path_type=Path), help="The picture; by default beside the plan.")
-@click.option("--clip", type=click.Path(path_type=Path), help="The clip, where it is not where it was analysed.")
-@click.option("--uncovered", is_flag=True, help="Show what is under the covers. Keep that picture to yourself.")
-def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered: bool) -> None:
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="The picture; by default beside the plan."
+)
+@MOVED_CLIP
+@click.option("--tracks", is_flag=True, help="Draw every track instead, in the order of their frames.")
+@click.option("--uncovered", is_flag=True, help="Show what is under the covers; keep that picture to yourself.")
+def sheet_command(plan: Path, output: Path | None, clip: Path | None, tracks: bool, uncovered: bool) -> None:
     """Draw what PLAN says is in doubt, the highest risk first, covered as in the copy."""
     from redact import custody, pipeline, sheets
 
     read = pipeline.read_plan(plan)
-    name = plan.name.removesuffix(".json").removesuffix(".plan") + (
-        ".doubts-uncovered.png" if uncovered else ".doubts.png"
-    )
+    size = read.source.width, read.source.height
+    moments = sheets.moments_of_tracks(read.tracks, *size) if tracks else sheets.moments_of(read.doubts)
+    name = plan.name.removesuffix(".json").removesuffix(".plan")
+    name += f".{'tracks' if tracks else 'doubts'}{'-uncovered' if uncovered else ''}.png"
     bars = Bars()
     try:
-        picture = sheets.draw_sheet(
-            sheets.moments_of(read.doubts), read, clip or Path(read.source.path), not uncovered, bars("sheet")
-        )
+        picture = sheets.draw_sheet(moments, read, clip or Path(read.source.path), not uncovered, bars("sheet"))
     finally:
         bars.close()
     path = output or plan.with_name(name)
@@ -183,18 +201,19 @@ def sheet_command(plan: Path, output: Path | None, clip: Path | None, uncovered:
 
 
 @click.command("log")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
 @JSON
 def log_command(output: Path, as_json: bool) -> None:
-    """Print the private log of OUTPUT (a folder, or the name of one copy), and check that no line was changed."""
+    """Print the private log of OUT (a folder, or the name of one copy), and check that no line was changed."""
     from redact import custody
+    from redact.reports import file_name
 
     report = custody.read_log(custody.locate_workspace(output))
     for entry in report.entries:
         if as_json:
             click.echo(json.dumps(entry))
         else:
-            subject = Path(str(entry.get("clip", ""))).name
+            subject = file_name(str(entry.get("clip", "")))
             number, when, operation = (str(entry.get(key, "?")) for key in ("number", "time", "operation"))
             click.echo(shown(f"{number:>5}  {when}  {operation:<10}  {subject}"))
     if report.faults:
@@ -204,11 +223,3 @@ def log_command(output: Path, as_json: bool) -> None:
         )
     if not as_json:
         click.echo(f"{len(report.entries)} lines, the chain is whole")
-
-
-def _load_eyes(settings: Settings) -> list[Detector]:
-    """Return the detectors that finished copies are searched with; those of other things are not needed for that."""
-    from redact.analysis import covers_faces
-    from redact.detectors import load_detectors
-
-    return load_detectors(replace(settings, cover=("face",), marks=())) if covers_faces(settings) else []

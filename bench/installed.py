@@ -1,0 +1,48 @@
+"""Install a wheel into an empty environment, and do the main job there: the sample clip, from analysis to release.
+
+    python -m bench.installed WHEEL [ENVIRONMENT]
+
+It needs the weights and, for pip, the network or a folder of wheels. The environment is kept where one is named.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+from tests.clips import write_sample
+
+
+def main(wheel: Path, environment: Path) -> None:
+    """Raise if anything fails."""
+    venv.create(environment, with_pip=True, clear=True)
+    environment = environment.resolve()
+    python = environment / "bin" / "python"
+    command = environment / "bin" / "redact"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    # Once more by name, so that the environment does not keep where the wheel lay: the list of packages would tell it.
+    by_name = ["--no-index", "--no-deps", "--force-reinstall", "--find-links", wheel.resolve().parent, "redact"]
+    for what in ([wheel.resolve()], by_name):
+        # In the folder of the project pip would take the sources for what is installed already.
+        subprocess.run([*install, *what], cwd=environment, env=clean, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)  # outside the project: nothing may be taken from its sources
+        clip = write_sample(where / "sample.mp4")
+        for arguments in (["doctor"], ["guide"], ["run", str(clip), "-o", "out"], ["report", "out"], ["log", "out"]):
+            print(f"redact {' '.join(arguments)}", flush=True)
+            subprocess.run([command, *arguments], cwd=where, env=clean, check=True, stdout=subprocess.DEVNULL)
+        made = sorted(path.name for path in (where / "out" / "release").iterdir())
+    assert made == ["excerpt-0001.mp4", "excerpt-0001.statement.json", "report.html"], made
+    pages = environment / "share" / "man" / "man1" / "redact.1"
+    assert pages.exists(), pages
+    print(f"{wheel.name} does its job in an empty environment")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else f"{scratch}/environment"))

@@ -1,0 +1,91 @@
+"""Commands that bring tracks to other programs and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from redact.errors import OutputError, UsageError
+from redact.plan import ASKED_FOR, LABELS, Edit, Settings
+from redact.records import dump_plan
+
+if TYPE_CHECKING:
+    from redact.detectors import Detector
+
+LABEL = click.option(
+    "--label",
+    type=click.Choice([label for label in LABELS if label not in ASKED_FOR]),
+    metavar="LABEL",
+    help="What the boxes of a file show, where it does not say.",
+)
+DETECTIONS = click.option(
+    "--detections",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Cover what another detector has found as well: MOT (.csv, .txt), COCO (.json) or CVAT (.xml).",
+)
+
+
+@click.command("export")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--format", "form", required=True, type=click.Choice(("mot", "coco", "cvat")), help="How it is written.")
+@click.option("-o", "output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The file.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+def export_command(plan: Path, form: str, output: Path, overwrite: bool) -> None:
+    """Write the tracks of PLAN for other programs: MOT Challenge CSV, COCO video JSON or CVAT XML."""
+    from redact import custody, exchange, pipeline
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already.", "Use --overwrite to replace it, or choose another name.")
+    custody.write_private(output, exchange.write(pipeline.read_plan(plan), form).encode())
+    click.echo(output)
+
+
+@click.command("import")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--by", required=True, metavar="NAME", help="Who brings them in; it is kept in the plan.")
+@LABEL
+def import_command(plan: Path, file: Path, by: str, label: str | None) -> None:
+    """Add the tracks of FILE to PLAN: what they show is covered as well. Nothing that PLAN covers is taken away."""
+    from redact import custody, exchange, pipeline
+
+    read = pipeline.read_plan(plan)
+    shapes = exchange.read(file, label)
+    source = read.source
+    end = source.first + source.frames
+    exchange.check_fits(shapes, source.width, source.height, end if read.settings.to_time is None else None)
+    added = exchange.add_tracks(read, shapes, by)
+    left_out = sum(not source.first <= shape.frame < end for shape in shapes)
+    if added:
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        edit = Edit(by, when, f"{len(added)} tracks brought in from {file.name}")
+        new = replace(read, tracks=(*read.tracks, *added), edits=(*read.edits, edit))
+        custody.write_private(plan, dump_plan(new).encode())
+    click.echo(f"{len(added)} tracks added, {left_out} boxes outside the excerpt left out")
+
+
+def bring(file: Path, label: str | None, clip: Path, settings: Settings) -> Detector:
+    """Return the detector of a file of detections, for one clip.
+
+    Raises:
+        InputError: the file cannot be read, or belongs to another clip.
+        UsageError: it shows what is not to be covered.
+    """
+    from redact import exchange, media
+    from redact.analysis import covers_faces
+    from redact.detectors.brought import BroughtDetector
+
+    shapes = exchange.read(file, label)
+    implied = ("face", "person") if covers_faces(settings) else ()  # they say where heads are
+    for shown in sorted({shape.label for shape in shapes}.difference(settings.cover, implied)):
+        raise UsageError(f"{file.name} shows {shown!r}, which is not to be covered.", f"Add it: --cover {shown},...")
+    with media.FrameReader(clip) as reader:
+        sizes = [frame.picture.shape[:2] for frame in reader]  # counted by decoding: headers can be wrong
+    height, width = sizes[0]
+    exchange.check_fits(shapes, width, height, len(sizes))
+    return BroughtDetector(file, media.hash_file(file), shapes)

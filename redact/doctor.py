@@ -1,0 +1,224 @@
+"""What this machine offers, looked at where trouble comes from: each finding with what to do about it.
+
+Libraries are loaded here one by one and by name, so that one that is broken becomes a finding and not a crash.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from redact import cameras, marks, weights
+from redact.errors import DependencyError
+
+LEAST_PYTHON = (3, 11)
+LEAST_DISK_BYTES = 10 * 10**9  # a few clips with their copies
+LEAST_MEMORY_BYTES = 2 * 10**9  # bench/memory.py: a run takes 0.64 GB
+LIBRARIES = {"av": "av", "opencv-contrib-python": "cv2", "pillow": "PIL"}  # modules that are not called like their package
+CODECS = {"libx264": "writes the copies", "aac": "writes their sound"}
+GOOD, LOOK, BAD = "good", "look", "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what it is.
+        state: `GOOD`, `LOOK` where something may go wrong, `BAD` where redact will not work.
+        said: what was found.
+        advice: what to do; empty where nothing has to be done.
+    """
+
+    name: str
+    state: str
+    said: str
+    advice: str = ""
+
+
+def examine(output: Path) -> list[Finding]:
+    """Return what was found on this machine; nothing is changed on it.
+
+    Args:
+        output: a folder in which copies are to be made; it need not exist.
+    """
+    return [
+        *_python(),
+        *_packages(),
+        *_opencv(),
+        *_backends(),
+        *_codecs(),
+        *_weights(),
+        *_room(output),
+        *_private_folders(),
+    ]
+
+
+def _python() -> Iterator[Finding]:
+    """Look at Python itself."""
+    running = ".".join(map(str, sys.version_info[:3]))
+    fine = sys.version_info >= LEAST_PYTHON
+    least = ".".join(map(str, LEAST_PYTHON))
+    yield Finding("Python", GOOD if fine else BAD, f"{running}, {sys.executable}", "" if fine else f"Use {least}.")
+    alone = sys.prefix != sys.base_prefix
+    yield Finding(
+        "environment",
+        GOOD if alone else LOOK,
+        "one of its own" if alone else "shared with other programs, which may replace what redact needs",
+        "" if alone else "Install redact into a virtual environment: python3 -m venv FOLDER.",
+    )
+
+
+def _packages() -> Iterator[Finding]:
+    """Look at redact and everything that it needs: the version, and whether it can be loaded."""
+    yield Finding("redact", GOOD, version("redact"))
+    for line in requires("redact") or ():
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        name, again = requirement.name, f"Run: python -m pip install --force-reinstall '{requirement}'"
+        try:
+            held = version(name)
+        except PackageNotFoundError:
+            yield Finding(name, BAD, "not installed", again)
+            continue
+        if not requirement.specifier.contains(held, prereleases=True):
+            yield Finding(name, BAD, f"{held}, but redact needs {requirement.specifier}", again)
+            continue
+        _, fault = _load(LIBRARIES.get(name, name.replace("-", "_")))
+        if fault:
+            system = "Install the system's packages libgl1 and libglib2.0-0."
+            yield Finding(name, BAD, f"{held} cannot be loaded: {fault}", system if ".so." in fault else again)
+        else:
+            yield Finding(name, GOOD, held)
+
+
+def _opencv() -> Iterator[Finding]:
+    """Look at which OpenCV is really loaded: its packages overwrite each other's files."""
+    packages = sorted(set(packages_distributions().get("cv2", ())))
+    cv2, fault = _load("cv2")
+    if fault:
+        return  # said already
+    said = f"{cv2.__version__} from {Path(cv2.__file__).parent}"
+    if len(packages) > 1:
+        everything = " ".join(packages)
+        yield Finding(
+            "cv2",
+            BAD,
+            f"{said}, but several packages fight over it: {', '.join(packages)}",
+            f"Run: python -m pip uninstall -y {everything} && python -m pip install opencv-contrib-python",
+        )
+    elif packages and not version(packages[0]).startswith(cv2.__version__):
+        yield Finding(
+            "cv2",
+            BAD,
+            f"{said}, which is not that of {packages[0]} {version(packages[0])}",
+            f"Another cv2 comes first on Python's path. Remove {Path(cv2.__file__).parent}, or use a new environment.",
+        )
+    else:
+        yield Finding("cv2", GOOD, said)
+
+
+def _backends() -> Iterator[Finding]:
+    """Look at what can run the models."""
+    runtime, fault = _load("onnxruntime")
+    if not fault:
+        offered = runtime.get_available_providers()
+        fine = "CPUExecutionProvider" in offered
+        advice = "" if fine else "Install onnxruntime, without a suffix."
+        yield Finding("backends", GOOD if fine else BAD, f"{', '.join(offered)}; redact uses the processor", advice)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Finding("cores", GOOD, f"{cores}")
+
+
+def _codecs() -> Iterator[Finding]:
+    """Look at the encoders."""
+    av, fault = _load("av")
+    for codec, use in () if fault else CODECS.items():
+        fine = codec in av.codecs_available
+        yield Finding(
+            f"encoder {codec}",
+            GOOD if fine else BAD,
+            f"there; it {use}" if fine else f"missing; it {use}",
+            "" if fine else "Install av from a wheel: python -m pip install --force-reinstall --only-binary av av",
+        )
+
+
+def _weights() -> Iterator[Finding]:
+    """Look at the weights: whether they are there, and are what their cards say."""
+    where = weights.folder()
+    yield Finding("weights folder", GOOD, str(where))
+    for card in weights.cards().values():
+        name, advice = f"weights {card.id}", f"Run: redact models fetch {card.id}"
+        try:
+            weights.load(card.id)
+        except DependencyError as error:
+            if (where / card.run_file).exists():
+                yield Finding(name, BAD, str(error), error.advice)
+            elif card.required:
+                yield Finding(name, BAD, "missing, and redact does not work without", advice)
+            else:
+                yield Finding(name, GOOD, f"not installed, optional ({card.licence})")
+        else:
+            yield Finding(name, GOOD, "installed, its sha256 holds")
+
+
+def _room(output: Path) -> Iterator[Finding]:
+    """Look at disk and memory."""
+    for name, path in (("disk", output), ("disk for temporary files", Path(tempfile.gettempdir()))):
+        there = _existing(path)
+        free = shutil.disk_usage(there).free
+        said = f"{free / 1e9:.1f} GB free at {there}"
+        if not os.access(there, os.W_OK):
+            yield Finding(name, BAD, f"{there} cannot be written", "Choose another folder, or change its permissions.")
+        elif free < LEAST_DISK_BYTES:
+            yield Finding(
+                name, LOOK, said, "Make room: a copy can be larger than its clip, and is made beside the old."
+            )
+        else:
+            yield Finding(name, GOOD, said)
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        yield Finding("memory", GOOD, "cannot be told on this system; 2 GB are enough")
+        return
+    fine = memory >= LEAST_MEMORY_BYTES
+    yield Finding("memory", GOOD if fine else LOOK, f"{memory / 1e9:.1f} GB", "" if fine else "Close other programs.")
+
+
+def _private_folders() -> Iterator[Finding]:
+    """Look at whether others can read what redact keeps of the clips."""
+    for name, folder in (("marks", marks.library()), ("cameras", cameras.folder())):
+        if not folder.exists():
+            yield Finding(f"folder of {name}", GOOD, f"{folder}, not made yet")
+        elif os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+            yield Finding(
+                f"folder of {name}", LOOK, f"others on this machine can read {folder}", f"Run: chmod 700 '{folder}'"
+            )
+        else:
+            yield Finding(f"folder of {name}", GOOD, f"{folder}, read by you alone")
+
+
+def _load(module: str) -> tuple[Any, str]:
+    """Return a module, or None and why it cannot be loaded."""
+    try:
+        return importlib.import_module(module), ""
+    except Exception as error:  # a broken library may raise anything while it is loaded
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _existing(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists."""
+    whole = path.absolute()
+    return next(folder for folder in (whole, *whole.parents) if folder.exists())

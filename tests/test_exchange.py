@@ -1,0 +1,227 @@
+"""Tracks go to other programs and come back as they were; what is brought in is covered besides what was found."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from redact import exchange
+from redact.errors import InputError, UsageError
+from redact.exchange import FORMATS, Shape
+from redact.geometry import Box
+from redact.plan import LABELS, Plan, Settings, Source, Track
+from redact.records import load_plan
+from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip, Result
+from tests.fakes import FakeDetector
+
+SUFFIX = {"mot": ".csv", "coco": ".json", "cvat": ".xml"}
+FIRST, LENGTH = 7, 30
+
+
+def plan_of(*tracks: Track) -> Plan:
+    source = Source("clip.mp4", "0" * 64, 320, 240, FIRST, LENGTH, Fraction(1, 25), Fraction(0), Fraction(1), "", 0)
+    return Plan(source, Settings(), {}, tracks)
+
+
+@some.composite
+def plans(draw: Any) -> Plan:
+    tracks = []
+    for number in range(1, draw(some.integers(0, 4)) + 1):
+        first = draw(some.integers(FIRST, FIRST + LENGTH - 1))
+        corner = some.tuples(some.integers(-50, 300), some.integers(-50, 200))
+        sizes = some.tuples(some.integers(1, 90), some.integers(1, 90))
+        places = draw(some.lists(some.tuples(corner, sizes), min_size=1, max_size=FIRST + LENGTH - first))
+        boxes = tuple(Box(x, y, x + w, y + h) for (x, y), (w, h) in places)
+        tracks.append(Track(number, draw(some.sampled_from(LABELS)), first, boxes))
+    return plan_of(*tracks)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@given(plan=plans())
+def test_every_track_comes_back_as_it_went(form: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.getbasetemp() / f"round{SUFFIX[form]}"
+    file.write_text(exchange.write(plan, form))
+    if not plan.tracks:
+        with pytest.raises(InputError, match="no box"):
+            exchange.read(file)
+        return
+    shapes = exchange.read(file)
+    back = exchange.add_tracks(replace(plan, tracks=()), shapes, "A. R.")
+    assert {(t.label, t.first, t.boxes) for t in back} == {(t.label, t.first, t.boxes) for t in plan.tracks}
+    assert exchange.add_tracks(plan, shapes, "A. R.") == ()
+
+
+def test_coco_can_be_read_by_its_own_library(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
+    head = Track(3, "head", FIRST, (Box(4, 5, 14, 25), Box(6, 5, 16, 25)))
+    file = tmp_path / "tracks.json"
+    file.write_text(exchange.write(plan_of(head), "coco"))
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(file))
+    assert len(coco.getImgIds()) == LENGTH
+    found = coco.loadAnns(coco.getAnnIds(imgIds=[FIRST + 1], catIds=coco.getCatIds(["head"])))
+    assert [(a["bbox"], a["instance_id"]) for a in found] == [([4, 5, 10, 20], 3)]
+
+
+def test_a_mot_row_counts_frames_and_pixels_from_one() -> None:
+    head = Track(3, "head", FIRST, (Box(0, 5, 10, 25),))
+    assert exchange.write(plan_of(head), "mot") == f"{FIRST + 1},3,1,6,10,20,1,102,1\n"
+
+
+def test_rows_of_mot_challenge_itself_are_read_with_the_label_that_the_user_names(tmp_path: Path) -> None:
+    file = tmp_path / "det.txt"
+    file.write_text("1,-1,794.27,247.59,71.245,174.88,4.56\n\n2,-1,10,20,30.5,40,0.25,1,-1,-1\n")
+    with pytest.raises(UsageError, match="does not say"):
+        exchange.read(file)
+    first, second = exchange.read(file, "person")
+    assert first == Shape(0, "", "person", Box(793, 246, 865, 422), 1.0)
+    assert second == Shape(1, "", "person", Box(9, 19, 40, 59), 0.25)
+
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version>
+ <track id="0" label="head" source="manual">
+  <box frame="8" outside="0" occluded="0" keyframe="1" xtl="10.2" ytl="20.0" xbr="30.0" ybr="40.9" z_order="0"/>
+  <box frame="10" outside="0" occluded="1" keyframe="1" xtl="20" ytl="20" xbr="40" ybr="40" z_order="0"/>
+  <box frame="11" outside="1" occluded="0" keyframe="1" xtl="20" ytl="20" xbr="40" ybr="40" z_order="0"/>
+  <box frame="14" outside="0" occluded="0" keyframe="1" xtl="50" ytl="20" xbr="70" ybr="40" z_order="0"/>
+ </track>
+</annotations>"""
+
+
+def test_a_hole_in_a_track_of_cvat_is_covered_and_what_is_outside_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "task.xml"
+    file.write_text(CVAT)
+    a, b = exchange.add_tracks(plan_of(), exchange.read(file), "A. R.")
+    assert (a.first, a.boxes) == (8, (Box(10, 20, 30, 41), Box(10, 20, 40, 41), Box(20, 20, 40, 40)))
+    assert (b.first, b.boxes) == (14, (Box(50, 20, 70, 40),))
+    assert {(a.origin, a.decided_by), (b.origin, b.decided_by)} == {("person", "A. R.")}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "1,2,three,4,5,6\n"), ("a.csv", "0,1,1,1,5,5,1,102\n"), ("a.csv", "1,1,1,1,-5,5,1,102\n"),
+        ("a.csv", "1,1,nan,1,5,5,1,102\n"), ("a.csv", "1,1,1e300,1,5,5,1,102\n"), ("a.csv", ""), ("a.csv", "1,2\n"),
+        ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.json", "{"), ("a.xml", "<annotations>"),
+        ("a.xml", "<html/>"),
+        ("a.xml", '<annotations><track label="head"><box frame="1"/></track></annotations>'),
+        ("a.xml", '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><annotations>&b;</annotations>'),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_an_error_that_names_it(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        exchange.read(tmp_path / name)
+
+
+def test_entities_that_swell_are_refused(tmp_path: Path) -> None:
+    layers = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
+    (tmp_path / "a.xml").write_text(f'<!DOCTYPE a [<!ENTITY e0 "ha">{layers}]><annotations>&e11;</annotations>')
+    with pytest.raises(InputError, match="xml"):
+        exchange.read(tmp_path / "a.xml")
+
+
+def test_several_videos_an_unknown_format_and_a_missing_file_are_errors(tmp_path: Path) -> None:
+    data = json.loads(exchange.write(plan_of(Track(1, "head", FIRST, (Box(0, 0, 9, 9),))), "coco"))
+    data["images"][0]["video_id"] = 2
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="several videos"):
+        exchange.read(tmp_path / "a.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        exchange.read(tmp_path / "none.json")
+    with pytest.raises(UsageError, match="no format"):
+        exchange.read(tmp_path / "a.doc")
+
+
+def test_a_track_may_leave_the_picture_but_not_lie_beside_it() -> None:
+    boxes = (Box(290, 0, 310, 20), Box(330, 0, 350, 20))
+    leaving = [Shape(n, "1", "head", box) for n, box in enumerate(boxes)]
+    exchange.check_fits(leaving, 320, 240, 2)
+    for wrong, frames in ((leaving[1:], None), ([*leaving, Shape(1, "", "head", boxes[1])], None), (leaving, 1)):
+        with pytest.raises(InputError):
+            exchange.check_fits(wrong, 320, 240, frames)
+
+
+@pytest.fixture
+def plan(redact: Callable[..., Result], clip: MadeClip, fake: FakeDetector, tmp_path: Path) -> Path:
+    assert redact("analyse", clip.path, "-o", tmp_path / "a").code == 0
+    return tmp_path / "a" / "private" / f"{clip.path.stem}.plan.json"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_plan_is_exported_and_what_comes_back_adds_nothing(
+    form: str, redact: Callable[..., Result], plan: Path, tmp_path: Path
+) -> None:
+    before, file = plan.read_bytes(), tmp_path / f"tracks{SUFFIX[form]}"
+    assert redact("export", plan, "--format", form, "-o", file).code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert redact("export", plan, "--format", form, "-o", file).code == 6
+    result = redact("import", plan, file, "--by", "A. Reviewer")
+    assert (result.code, result.out) == (0, "0 tracks added, 0 boxes outside the excerpt left out\n")
+    assert plan.read_bytes() == before
+
+
+def test_imported_tracks_are_covered_besides_the_others_and_the_plan_says_who_brought_them(
+    redact: Callable[..., Result], plan: Path, tmp_path: Path
+) -> None:
+    before = load_plan(plan.read_text())
+    (tmp_path / "more.csv").write_text("3,1,1,1,30,30,0,-1\n4,1,2,1,30,30,0,-1\n")
+    result = redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer", "--label", "text")
+    assert (result.code, result.out) == (0, "1 tracks added, 0 boxes outside the excerpt left out\n")
+    after = load_plan(plan.read_text())
+    assert after.tracks[:-1] == before.tracks
+    assert after.tracks[-1].boxes == (Box(0, 0, 30, 30), Box(1, 0, 31, 30))
+    assert [(e.who, e.what) for e in after.edits] == [("A. Reviewer", "1 tracks brought in from more.csv")]
+    assert redact("render", plan, "-o", tmp_path / "b").code == 0
+
+
+def test_what_is_behind_the_end_is_refused_and_what_is_outside_an_excerpt_is_counted(
+    redact: Callable[..., Result], clip: MadeClip, plan: Path, fake: FakeDetector, tmp_path: Path
+) -> None:
+    (tmp_path / "more.csv").write_text(f"{FRAMES},1,1,1,30,30,0,102\n{FRAMES + 1},1,1,1,30,30,0,102\n")
+    assert redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer").code == 3
+    assert redact("analyse", clip.path, "-o", tmp_path / "part", "--to", "0.4").code == 0
+    part = tmp_path / "part" / "private" / plan.name
+    (tmp_path / "more.csv").write_text("9,1,1,1,30,30,0,102\n20,1,1,1,30,30,0,102\n")
+    result = redact("import", part, tmp_path / "more.csv", "--by", "A. Reviewer")
+    assert result.out == "1 tracks added, 1 boxes outside the excerpt left out\n"
+
+
+def test_what_another_detector_found_is_covered(
+    redact: Callable[..., Result], clip: MadeClip, fake: FakeDetector, tmp_path: Path
+) -> None:
+    file = tmp_path / "faces.csv"
+    file.write_text("".join(f"{n},-1,21,21,30,40,0.8,-1,-1,-1\n" for n in range(5, 9)))
+    options = ("--detections", file, "--label", "face")
+    assert redact("analyse", clip.path, "-o", tmp_path / "out", *options).code == 0
+    plan = load_plan((tmp_path / "out" / "private" / f"{clip.path.stem}.plan.json").read_text())
+    own = [t for t in plan.tracks if t.first <= 5 <= t.last and t.boxes[5 - t.first].contains(Box(20, 20, 50, 60))]
+    assert len(own) == 1
+    assert len(plan.tracks) == 2
+    assert set(plan.models) == {"fake", "faces.csv"}
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [(f"{FRAMES + 1},-1,1,1,9,9,1", 3), (f"1,-1,{WIDTH + 1},{HEIGHT + 1},9,9,1", 3), ("1,-1,1,1,9,9,1,109", 2)],
+)
+def test_detections_of_another_clip_or_of_what_is_not_covered_are_refused(
+    row: str, code: int, redact: Callable[..., Result], clip: MadeClip, fake: FakeDetector, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(f"1,-1,1,1,9,9,1,101\n{row if row.count(',') > 6 else row + ',101'}\n")
+    result = redact("analyse", clip.path, "-o", tmp_path / "out", "--detections", tmp_path / "a.csv")
+    assert result.code == code, result
+    assert not (tmp_path / "out").exists()
