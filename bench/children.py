@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 POLL_S = 0.002
+PATIENCE = 10  # times its limit that a process may take on a busy machine, where it works less
 # What changes names and files; audit events of the interpreter. The kill comes before the change is made.
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.truncate", "fcntl.flock", "sqlite3.connect"}
 
@@ -40,7 +41,7 @@ class Ended:
 
 def run_child(
     call: Callable[[], int],
-    limit_s: float = 600,
+    limit_s: float = 60,
     memory_bytes: int = 0,
     kill_after_cpu_s: float | None = None,
     kill_at_change: int = 0,
@@ -49,7 +50,7 @@ def run_child(
 
     Args:
         call: what to do; its result is the exit code.
-        limit_s: it is killed after this time.
+        limit_s: it is killed when it has worked so long, or waited ten times as long.
         memory_bytes: address space that it may use; 0 for any.
         kill_after_cpu_s: it is killed when it has worked so long, whatever else the machine does; None for never.
         kill_at_change: it kills itself before it changes a file for this many times; 0 for never.
@@ -117,7 +118,7 @@ def _wait(
         if found:
             return status, usage, hung
         now = time.monotonic() - begin
-        hung = hung or (not killed and now > limit_s)
+        hung = hung or (not killed and (_worked_s(child) > limit_s or now > PATIENCE * limit_s))
         if not killed and (hung or (kill_after_cpu_s is not None and _worked_s(child) >= kill_after_cpu_s)):
             killed = True
             os.kill(child, signal.SIGKILL)

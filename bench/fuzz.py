@@ -325,7 +325,7 @@ def main() -> None:
             ended, fault = run_one(kinds[name], prepared, f"{given.seed} {name} {number}", given.keep)
             tally = tallies[name]
             tally.codes[ended.code] += 1
-            tally.longest_s = max(tally.longest_s, ended.seconds)
+            tally.longest_s = max(tally.longest_s, ended.cpu_s)
             tally.peak_bytes = max(tally.peak_bytes, ended.peak_bytes)
             if fault:
                 tally.faults.append(f"number {number}: {fault}")
@@ -336,8 +336,8 @@ def main() -> None:
 
 def print_table(tallies: dict[str, Tally]) -> None:
     """Print what came of each kind of input."""
-    print("| damaged | inputs | checked copies | clean errors, by exit code | faults | longest | peak memory |")
-    print("|---|---|---|---|---|---|---|")
+    print("| damaged | inputs | checked copies | clean errors, by exit code | faults | longest work | peak memory |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     for name, tally in tallies.items():
         errors = ", ".join(f"{count} with {code}" for code, count in sorted(tally.codes.items()) if code)
         print(

@@ -25,7 +25,11 @@ from redact.errors import DependencyError
 LEAST_PYTHON = (3, 11)
 LEAST_DISK_BYTES = 10 * 10**9  # a few clips with their copies
 LEAST_MEMORY_BYTES = 2 * 10**9  # bench/memory.py: a run takes 0.64 GB
-LIBRARIES = {"av": "av", "opencv-contrib-python": "cv2", "pillow": "PIL"}  # modules that are not called like their package
+LIBRARIES = {
+    "av": "av",
+    "opencv-contrib-python": "cv2",
+    "pillow": "PIL",
+}  # modules that are not called like their package
 CODECS = {"libx264": "writes the copies", "aac": "writes their sound"}
 GOOD, LOOK, BAD = "good", "look", "bad"
 
