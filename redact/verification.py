@@ -78,7 +78,9 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
         sound_expected = plan.settings.audio == "keep" and source.has_sound
         faces = look.found()
     checks = (*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces))
-    verdict = Verdict((*checks, *_check_contents(copy, sound_expected), *_not_made(sound_expected, bool(detectors))))
+    verdict = Verdict(
+        (*checks, *_check_contents(copy, sound_expected), *_not_made(plan, sound_expected, bool(detectors)))
+    )
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 
 
@@ -173,11 +175,9 @@ def _check_contents(copy: Path, sound_expected: bool) -> list[Check]:
     ]
 
 
-def _not_made(sound: bool, looked: bool) -> list[Check]:
+def _not_made(plan: Plan, sound: bool, looked: bool) -> list[Check]:
     """Return what this verification does not look at."""
-    checks = [
-        Check("reviewed by a person", None, "no"),
-    ]
+    checks = [Check("reviewed by a person", None, "no")] if plan.review is None else []
     if not looked:
         checks.append(Check("a second look for faces", None, "faces were not to be covered"))
     if sound:

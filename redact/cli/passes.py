@@ -98,7 +98,7 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     bars = Bars()
     try:
         space = custody.open_workspace(output)
-        outcome = pipeline.release(read, clip or Path(read.source.path), space, _load_eyes(read.settings), bars)
+        outcome = pipeline.release(read, clip or Path(read.source.path), space, load_eyes(read.settings), bars)
     finally:
         bars.close()
     if as_json:
@@ -120,7 +120,7 @@ def verify_command(copy: Path, plan: Path, clip: Path | None, as_json: bool) -> 
     bars = Bars()
     try:
         where = clip or Path(read.source.path)
-        eyes = pipeline.face_detectors(_load_eyes(read.settings), read.settings)
+        eyes = pipeline.face_detectors(load_eyes(read.settings), read.settings)
         verdict = verification.verify(copy, read, where, eyes, bars("verify")).verdict
     finally:
         bars.close()
@@ -182,7 +182,7 @@ def log_command(output: Path, as_json: bool) -> None:
         click.echo(f"{len(report.entries)} lines, the chain is whole")
 
 
-def _load_eyes(settings: Settings) -> list[Detector]:
+def load_eyes(settings: Settings) -> list[Detector]:
     """Return the detectors that finished copies are searched with; those of other things are not needed for that."""
     from redact.analysis import covers_faces
     from redact.detectors import load_detectors
