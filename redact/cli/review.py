@@ -63,7 +63,7 @@ def review_command(
 
     custody.open_workspace(space.copy or space.private.parent)
     with Session(desk) as session:
-        server.serve(session, opened)
+        server.make_server(session, opened).run()
 
 
 def _find_plan(target: Path, output: Path | None, given: dict[str, Any]) -> tuple[Path, Workspace]:

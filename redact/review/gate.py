@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BODY = 64 << 10  # bytes; the largest that the page sends are frames seen, some 10 KiB
+MOST_HEADERS = 16 << 10  # bytes
 SAFE = ("GET", "HEAD")
 HEADERS = {
     "cache-control": "no-store",
@@ -79,6 +80,8 @@ class Gate:
     def _judge(self, scope: Scope) -> Response | None:
         """Return the answer to a request that does not go through, or None for one that does."""
         headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in headers.raw) + len(scope["query_string"]) > MOST_HEADERS:
+            return PlainTextResponse("The request is too large.", 431)
         if headers.getlist("host") != [self.host]:
             return PlainTextResponse("This is not the address of the review.", 421)
         if scope["method"] not in (*SAFE, "POST"):

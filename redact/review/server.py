@@ -18,12 +18,11 @@ from starlette.routing import Route
 
 from redact.errors import RedactError, UsageError
 from redact.review import answers, wishes
-from redact.review.gate import Gate
+from redact.review.gate import MOST_HEADERS, Gate
 from redact.review.session import Conflict, Session
 
 HOST = "127.0.0.1"
 MOST_AT_ONCE = 64  # requests; more are told to come again, so that no flood takes all memory
-LARGEST_HEADERS = 16 << 10  # bytes
 
 
 def make_app(session: Session, close: Callable[[], None]) -> Starlette:
@@ -82,8 +81,8 @@ def make_app(session: Session, close: Callable[[], None]) -> Starlette:
     )
 
 
-def serve(session: Session, opened: Callable[[str], None]) -> None:
-    """Serve a review to this machine until it is closed or interrupted.
+def make_server(session: Session, opened: Callable[[str], None]) -> uvicorn.Server:
+    """Return what serves a review to this machine, once it is run, until it is closed or interrupted.
 
     Args:
         session: the review.
@@ -103,16 +102,17 @@ def serve(session: Session, opened: Callable[[str], None]) -> None:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="critical",
         access_log=False,
         server_header=False,
         date_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_AT_ONCE,
-        h11_max_incomplete_event_size=LARGEST_HEADERS,
+        h11_max_incomplete_event_size=2 * MOST_HEADERS,
         timeout_graceful_shutdown=2,
     )
     server = _Server(config, gate, opened)
-    server.run()
+    return server
 
 
 class _Server(uvicorn.Server):

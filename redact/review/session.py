@@ -33,7 +33,7 @@ Change = Callable[[Plan, By], Plan]
 Eyes = Callable[[Settings], Sequence[Detector]]
 
 
-class Conflict(RedactError):
+class Conflict(UsageError):
     """What the page knew is no longer so: another tab, or another program, has changed the plan."""
 
     default_advice = "The page shows the plan as it is now. Look, and make the change again if it is still wanted."

@@ -16,9 +16,14 @@ async function answer(response) {
   throw new Refused(response.status, body);
 }
 
-async function ask(path, options) {
+async function ask(path, options, again = 3) {
   try {
-    return await answer(await fetch(path, options));
+    const response = await fetch(path, options);
+    if (response.status === 503 && again) {  // it is busy
+      await new Promise((done) => setTimeout(done, 300));
+      return await ask(path, options, again - 1);
+    }
+    return await answer(response);
   } catch (error) {
     if (error instanceof TypeError) {
       throw new Refused(0, { error: "The review has ended, or does not answer.", advice: "Start `redact review` again; what was decided is kept." });

@@ -69,7 +69,15 @@ async function reload() {
   try { take(await getJson("/api/state")); } catch (error) { say(error.message); }
 }
 
-async function change(wish, body) {
+// Changes are made one after the other, each of the plan that the one before has left.
+let line = Promise.resolve();
+function change(wish, body) {
+  const made = line.then(() => make(wish, body));
+  line = made;
+  return made;
+}
+
+async function make(wish, body) {
   saving += 1;
   $("saved").textContent = "saving…";
   try {
@@ -527,13 +535,13 @@ async function begin() {
   } });
   take(await getJson("/api/state"));
   viewer.frame = -1;
-  await viewer.go(state.first);
-  if (state.doubts.length) goDoubt(0, false);
+  if (state.doubts.length) goDoubt(0, false); else viewer.go(state.first);
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
     "signoff-yes": signOff, "signoff-no": () => $("signoff").close(),
-    finish: async () => { await post("/api/close", {}); document.body.replaceChildren(element("p", "The review has ended. You can close this window.")); } };
+    finish: async () => { await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
+      $("finish").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   for (const made of document.querySelectorAll("[data-key]")) {
     made.onclick = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
