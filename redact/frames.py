@@ -19,8 +19,9 @@ from redact import edits
 from redact.effects import Coverer
 from redact.errors import PlanError, UsageError
 from redact.geometry import Box
-from redact.media import Frame, FrameSeeker, hash_file
+from redact.media import Frame, hash_file
 from redact.plan import Plan
+from redact.seeking import FrameSeeker
 from redact.sightings import Timeline
 
 Picture = NDArray[np.uint8]

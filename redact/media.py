@@ -14,9 +14,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -47,9 +46,6 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)
 UNSPECIFIED = 2  # what ITU-T H.273 calls a colour description that is not given
 HDR_TRANSFERS = (16, 18)  # PQ and HLG, ITU-T H.273
 HASH_BLOCK = 1 << 20
-SEEK_S = Fraction(2)  # frames so near ahead are decoded without seeking; and how far before a frame it is tried again
-KEPT_BEHIND = 24  # frames before a sought one that are kept, for stepping back
-KEPT_BYTES = 200 << 20  # and how much of them: 32 pictures of 1920x1080
 FRAMES_AHEAD = 3  # frames that wait between two threads: enough to hide one's work behind the other's
 ENCODER_THREADS = 4  # fixed: the number of threads changes the bytes that x264 writes
 PRESET = "veryfast"  # bench/speed.py: half the time of "medium"; at one crf the sizes differ by under a tenth
@@ -205,6 +201,15 @@ class FrameReader:
         end = whole if self._end is None else self._end if whole is None else min(self._end, whole)
         return None if end is None else max(1, int((end - (self._begin or 0)) * self.rate))
 
+    def _jump(self, time: Fraction) -> bool:
+        """Go to the last key frame before a time of the clip; return whether the format allows it."""
+        offset = int(max(time + self._start, Fraction(0)) / self.time_base)
+        try:
+            self._container.seek(offset, stream=self._stream, backward=True)
+        except (av.error.FFmpegError, OSError):
+            return False
+        return True
+
     def _decode(self) -> Iterator[tuple[Any, bool]]:
         """Yield each decoded frame, and whether the decoder had to guess it.
 
@@ -255,119 +260,6 @@ class FrameReader:
         )
         picture: Picture = cv2.cvtColor(plain, cv2.COLOR_YUV2BGR_I420) if even else plain
         return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
-
-
-class FrameSeeker(FrameReader):
-    """Decodes single frames of an excerpt, by their index. A context manager; for one thread.
-
-    It gives the very frames that a `FrameReader` gives in order: a frame that was sought is only believed where it and
-    those decoded on the way to it have the times of the excerpt; else the clip is decoded from its beginning.
-
-    Args:
-        path: the clip. It is only ever read.
-        first: index of the excerpt's first frame.
-        times: presentation time of each of its frames, as a `FrameReader` gave them.
-
-    Raises:
-        InputError: as a `FrameReader`.
-    """
-
-    def __init__(self, path: Path, first: int, times: Sequence[Fraction]) -> None:
-        super().__init__(path)
-        self._first, self._times = first, times
-        self._numbers = {time: first + n for n, time in enumerate(times)}
-        self._coming: Iterator[tuple[Any, bool]] = iter(())
-        self._next: int | None = None  # index of the frame that is decoded next, where it is known
-        self._kept: dict[int, Frame] = {}
-        try:
-            untrusted, _ = next(self._decode())
-            self._upright(untrusted)  # the first frame says how large pictures are
-        except StopIteration:
-            super().__exit__(None, None, None)
-            raise InputError(f"{path.name} holds no frame that can be decoded.") from None
-
-    def read(self, frame: int) -> Frame:
-        """Return a frame of the excerpt.
-
-        Raises:
-            IndexError: it is not in the excerpt.
-            InputError: the clip cannot be read, or no longer holds it.
-        """
-        if not 0 <= frame - self._first < len(self._times):
-            raise IndexError(f"frame {frame} is not in the excerpt")
-        if frame in self._kept:
-            return self._kept[frame]
-        ahead = math.ceil(float(SEEK_S) * float(self.rate))
-        if self._next is None or not 0 <= frame - self._next <= ahead:
-            self._next = None
-        for back in (Fraction(0), SEEK_S, 5 * SEEK_S):
-            if self._next is None:
-                self._seek(self._times[frame - self._first] - back)
-            if found := self._walk(frame):
-                return found
-            self._next = None
-        return self._from_beginning(frame)
-
-    def _seek(self, time: Fraction) -> None:
-        """Go to the last key frame before a time."""
-        offset = int(max(time + self._start, Fraction(0)) / self.time_base)
-        try:
-            self._container.seek(offset, stream=self._stream, backward=True)
-        except (av.error.FFmpegError, OSError):
-            self._coming = iter(())  # a format without an index
-            return
-        self._coming = self._decode()
-
-    def _walk(self, frame: int) -> Frame | None:
-        """Decode up to a frame; None where what is decoded does not have the times that it should have."""
-        try:
-            for untrusted, damaged in self._coming:
-                number = self._number(untrusted)
-                if number is None and self._next is None and self._is_before(untrusted):
-                    continue
-                if number is None or damaged or self._next not in (None, number) or number > frame:
-                    return None
-                self._next = number + 1
-                if number > frame - KEPT_BEHIND:
-                    self._keep(Frame(number, self._times[number - self._first], self._upright(untrusted), damaged))
-                if number == frame:
-                    return self._kept[frame]
-        except InputError:  # where it cannot be decoded from here, it may still be from the beginning
-            return None
-        return None
-
-    def _number(self, untrusted: Any) -> int | None:
-        """Return which frame of the excerpt has a decoded frame's time, or None."""
-        if untrusted.pts is None:
-            return None
-        return self._numbers.get(untrusted.pts * Fraction(untrusted.time_base or self.time_base) - self._start)
-
-    def _is_before(self, untrusted: Any) -> bool:
-        """Return whether a decoded frame lies before the excerpt."""
-        if untrusted.pts is None:
-            return False
-        return bool(untrusted.pts * Fraction(untrusted.time_base or self.time_base) - self._start < self._times[0])
-
-    def _from_beginning(self, frame: int) -> Frame:
-        """Decode the clip from its beginning to a frame, as a reader does."""
-        self._next = None
-        with FrameReader(self.path, self._begin_time()) as reader:
-            for found in reader._frames():
-                if found.index > frame - KEPT_BEHIND:
-                    self._keep(found)
-                if found.index == frame:
-                    return found
-        raise InputError(f"{self.path.name} no longer holds frame {frame}.", "Check the disk that it is on.")
-
-    def _begin_time(self) -> Fraction | None:
-        """Return where the excerpt begins; None at the clip's first frame."""
-        return self._times[0] if self._first else None
-
-    def _keep(self, frame: Frame) -> None:
-        """Keep a frame for stepping back, and let go of the oldest where they are too many."""
-        self._kept[frame.index] = frame
-        while len(self._kept) > 1 and sum(f.picture.nbytes for f in self._kept.values()) > KEPT_BYTES:
-            del self._kept[next(iter(self._kept))]
 
 
 def open_excerpt(plan: Plan, clip: Path) -> FrameReader:

@@ -15,6 +15,7 @@ LAYERS = {
     1: ("plan", "graphs", "records", "sightings", "regions", "residue"),
     2: (
         "media",
+        "seeking",
         "weights",
         "quantising",
         "detectors",
@@ -37,7 +38,7 @@ LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
     ("detectors", "quantising"), ("detectors", "marks"), ("regions", "plan"), ("regions", "sightings"),
-    ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
+    ("seeking", "media"), ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"),
     ("__main__", "cli"),

@@ -18,9 +18,10 @@ from redact.errors import PlanError, UsageError
 from redact.excerpts import cut_source, find_timeline
 from redact.frames import CoveredFrames
 from redact.geometry import Box, covered_share
-from redact.media import FrameReader, FrameSeeker, hash_file
+from redact.media import FrameReader, hash_file
 from redact.plan import Plan, Settings, Source, Track
 from redact.rendering import render
+from redact.seeking import FrameSeeker
 from redact.sightings import Timeline
 from tests.clips import moving_portrait, textured_background, write_clip
 

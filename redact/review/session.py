@@ -18,7 +18,7 @@ from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.drawing import follow_box
 from redact.edits import By
-from redact.errors import OutputError, RedactError, UsageError
+from redact.errors import OutputError, UsageError
 from redact.excerpts import cut_source
 from redact.frames import CoveredFrames
 from redact.geometry import Box, covered_share
