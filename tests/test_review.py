@@ -282,6 +282,9 @@ def test_with_never_show_nothing_that_was_found_is_uncovered_in_any_way(out: Pat
         for wish, body in (("show", {"tracks": [1], "reason": "x"}), ("remove", {"tracks": [1]}),
                            ("move", {"track": 1, "frame": 3, "box": [0, 0, 9, 9]})):  # fmt: skip
             client.change(wish, 400, **body)
+        client.change("split", track=1, frame=9)
+        client.change("show", 400, tracks=[2], reason="x")
+        client.change("join", tracks=[1, 2])
         client.change("draw", label="region", first=2, last=5, box=[0, 0, 20, 20], name="clock")
         client.change("move", track=2, frame=3, box=[5, 5, 25, 25])
         client.change("remove", tracks=[2])
@@ -353,7 +356,7 @@ def test_the_excerpt_is_cut_and_taken_back(client: Client, out: Path, redact: Re
     assert client.wait()["error"] is None
     with FrameReader(out / "release" / "excerpt-0001.mp4") as copy:
         assert sum(1 for _ in copy) == 12
-    client.change("undo", 400)  # a released plan is a new beginning
+    assert client.change("undo")["frames"] == FRAMES
 
 
 def test_a_camera_and_a_mark_are_kept_for_other_clips(

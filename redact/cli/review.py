@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,9 @@ def review_command(
             webbrowser.open(link)
 
     custody.open_workspace(space.copy or space.private.parent)
-    with Session(desk) as session:
+    with Session(desk) as session, suppress(KeyboardInterrupt):
         server.make_server(session, opened).run()
+    click.echo("The review has ended. What was decided is kept in the plan.")
 
 
 def _find_plan(target: Path, output: Path | None, given: dict[str, Any]) -> tuple[Path, Workspace]:

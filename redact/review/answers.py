@@ -34,11 +34,12 @@ def clip(session: Session) -> dict[str, Any]:
 
 def state(session: Session) -> dict[str, Any]:
     """Return the plan as it is now."""
-    plan, source = session.plan, session.plan.source
+    plan, revision = session.now()
+    source = plan.source
     undo, redo = session.can_undo()
     groups = session.groups()
     return {
-        "revision": session.revision,
+        "revision": revision,
         "first": source.first,
         "frames": source.frames,
         "tracks": [_track(track, groups[track.id]) for track in plan.tracks],
@@ -66,7 +67,7 @@ def picture(session: Session, frame: int, width: str | None) -> Response:
     """
     if width is not None and not (width.isascii() and width.isdecimal() and len(width) < 6):
         raise UsageError("The width is a number of pixels.")
-    plan, revision = session.plan, session.revision
+    plan, revision = session.now()
     least = max(int(width), LEAST_WIDTH) if width else None
     data = session.frames.show(plan, frame, min(least, MOST_WIDTH) if least else None)
     session.seen.serve(frame)

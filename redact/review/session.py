@@ -22,7 +22,7 @@ from redact.errors import OutputError, UsageError
 from redact.excerpts import cut_source
 from redact.frames import CoveredFrames
 from redact.geometry import Box, covered_share
-from redact.plan import Doubt, Keyframe, Plan, Region, Review, Settings, Track
+from redact.plan import LONGEST_NAME, Doubt, Keyframe, Plan, Region, Review, Settings, Track
 from redact.records import dump_plan, load_plan
 from redact.review.grouping import group
 from redact.review.jobs import Job, Progress
@@ -83,7 +83,7 @@ class Session:
             self._release_hold()
             raise
         self._on_disk = _hash(desk.plan_path.read_bytes())
-        self._opened_with = {track.id for track in self.plan.tracks}
+        self._drawn_here: set[int] = set()  # tracks that were drawn in this session
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
         self._grouped: tuple[tuple[Track, ...], dict[int, int]] = ((), {})
@@ -106,13 +106,19 @@ class Session:
         """Return who makes a change, now."""
         return By(who or self.desk.who, datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def change(self, revision: int, change: Change, who: str | None = None) -> None:
+    def now(self) -> tuple[Plan, int]:
+        """Return the plan as it is, and its revision."""
+        with self._lock:
+            return self.plan, self.revision
+
+    def change(self, revision: int, change: Change, who: str | None = None, draws: bool = False) -> None:
         """Change the plan and save it.
 
         Args:
             revision: of the plan that the change was meant for.
             change: from a plan to a changed one.
             who: makes it; by default the reviewer.
+            draws: whether new tracks are drawn ones.
 
         Raises:
             Conflict: the plan is another one meanwhile, or is being released.
@@ -124,6 +130,8 @@ class Session:
             self._save(change(before, self.by(who)))
             self._undo.append(before)
             self._redo.clear()
+            if draws:
+                self._drawn_here |= {t.id for t in self.plan.tracks} - {t.id for t in before.tracks}
 
     def undo(self, revision: int) -> None:
         """Take the last change back.
@@ -143,11 +151,11 @@ class Session:
         """
         self._step(revision, self._redo, self._undo, "redid")
 
-    def check_uncovering(self, plan: Plan, ids: Iterable[int]) -> None:
-        """Refuse to take the cover off what was covered when the review began, where that is never allowed."""
-        if self.desk.never_show and self._opened_with & set(ids):
+    def check_uncovering(self, ids: Iterable[int]) -> None:
+        """Refuse to take the cover off anything but what was drawn in this session, where that is never allowed."""
+        if self.desk.never_show and not self._drawn_here.issuperset(ids):
             raise UsageError(
-                "This review was opened with --never-show: what was found stays covered.",
+                "This review was opened with --never-show: what was covered stays covered.",
                 "Open the review without it, if somebody may decide that.",
             )
 
@@ -181,22 +189,15 @@ class Session:
                     self._check(self.revision)
                     last = min(first + len(boxes), source.first + source.frames)
                     held = boxes[max(source.first - first, 0) : last - first]
-                    self.change(self.revision, lambda plan, by: self._followed(plan, by, max(first, source.first), held,
-                                                                              label, name, id, settled))  # fmt: skip
+                    begin = max(first, source.first)
+                    self.change(
+                        self.revision,
+                        lambda plan, by: _followed(plan, by, begin, held, label, name, id, settled),
+                        draws=id is None,
+                    )
                 return {"first": first, "last": last - 1}
 
             return self._begin("follow", work)
-
-    def _followed(
-        self, plan: Plan, by: By, first: int, boxes: Sequence[Box], label: str, name: str, id: int | None,
-        doubts: Sequence[Doubt],
-    ) -> Plan:  # fmt: skip
-        """Return a plan with what was followed."""
-        made = (
-            edits.draw(plan, label, first, boxes, name, by) if id is None else edits.prolong(plan, id, first, boxes, by)
-        )
-        left = [doubt for doubt in doubts if doubt in made.doubts]
-        return edits.settle(made, left, "covered", by) if left else made
 
     def cut(self, revision: int, first: int, last: int) -> Job:
         """Begin to make the excerpt shorter, from one frame to another. Its frames are read for it.
@@ -253,7 +254,9 @@ class Session:
                 f"The camera {name!r} has pictures of {there.width}x{there.height}; this clip's are another size.",
                 "Choose another name.",
             )
-        added = [Region(track.reason or track.label, (Keyframe(None, track.boxes[0]),)) for track in chosen]
+        added = [
+            Region((track.reason or track.label)[:LONGEST_NAME], (Keyframe(None, track.boxes[0]),)) for track in chosen
+        ]
         regions = (*(there.regions if there else ()), *added)
         cameras.save(name, source.width, source.height, regions, overwrite=there is not None)
         return len(regions)
@@ -282,12 +285,13 @@ class Session:
                 self._save(signed)
                 custody.record(self.desk.space, "sign off", {"clip": self.desk.clip.name, **details})
                 asked = replace(signed.settings, overwrite=overwrite, allow_empty=allow_empty)
-                outcome = pipeline.release(
-                    signed.with_settings(asked), self.desk.clip, self.desk.space, self.desk.eyes(asked), progress.named
-                )
-                with self._lock:
-                    self._take_from_disk()
-                    self._save(outcome.plan.with_settings(signed.settings))
+                try:
+                    outcome = pipeline.release(
+                        signed.with_settings(asked), self.desk.clip, self.desk.space, self.desk.eyes(asked),
+                        progress.named,
+                    )  # fmt: skip
+                finally:
+                    self._take_repairs(signed)
                 statement = custody.make_statement(outcome.plan, outcome.verdict)
                 checks = [(c.name, c.passed, c.figure) for c in outcome.verdict.checks]
                 return {"copy": str(outcome.copy), "statement": statement, "checks": checks}
@@ -359,6 +363,14 @@ class Session:
         if not box.clip(source.width, source.height):
             raise UsageError("What was drawn lies outside the picture.")
 
+    def _take_repairs(self, signed: Plan) -> None:
+        """Go on with what was added to the plan while a copy of it was made; that can be undone like a change."""
+        with self._lock:
+            data = self.desk.plan_path.read_bytes()
+            if _hash(data) != self._on_disk:
+                self._undo.append(signed)
+                self._save(load_plan(data.decode()).with_settings(signed.settings))
+
     def _take_from_disk(self) -> None:
         """Go on with the plan that is on disk."""
         data = self.desk.plan_path.read_bytes()
@@ -378,6 +390,16 @@ class Session:
     def _release_hold(self) -> None:
         """Let others review the plan."""
         os.close(self._hold)
+
+
+def _followed(
+    plan: Plan, by: By, first: int, boxes: Sequence[Box], label: str, name: str, id: int | None,
+    doubts: Sequence[Doubt],
+) -> Plan:  # fmt: skip
+    """Return a plan with what was followed."""
+    made = edits.draw(plan, label, first, boxes, name, by) if id is None else edits.prolong(plan, id, first, boxes, by)
+    left = [doubt for doubt in doubts if doubt in made.doubts]
+    return edits.settle(made, left, "covered", by) if left else made
 
 
 def _first_made(what: str) -> str:

@@ -29,7 +29,8 @@ def grant(session: Session, wish: str, body: Body) -> Response:
         RedactError: one of its kinds; nothing was changed then.
     """
     if wish in CHANGES:
-        session.change(_int(body, "revision"), lambda plan, by: CHANGES[wish](session, plan, body, by), _who(body))
+        revision, who = _int(body, "revision"), _who(body)
+        session.change(revision, lambda plan, by: CHANGES[wish](session, plan, body, by), who, draws=wish == "draw")
     elif wish in ACTIONS:
         answer = ACTIONS[wish](session, body)
         if answer is not None:
@@ -57,12 +58,12 @@ def _join(session: Session, plan: Plan, body: Body, by: By) -> Plan:
 
 
 def _remove(session: Session, plan: Plan, body: Body, by: By) -> Plan:
-    session.check_uncovering(plan, _ids(body))
+    session.check_uncovering(_ids(body))
     return edits.remove(plan, _ids(body), by)
 
 
 def _show(session: Session, plan: Plan, body: Body, by: By) -> Plan:
-    session.check_uncovering(plan, _ids(body))
+    session.check_uncovering(_ids(body))
     return edits.show(plan, _ids(body), _text(body, "reason"), by)
 
 
@@ -81,7 +82,7 @@ def _draw(session: Session, plan: Plan, body: Body, by: By) -> Plan:
 
 
 def _move(session: Session, plan: Plan, body: Body, by: By) -> Plan:
-    session.check_uncovering(plan, [_int(body, "track")])
+    session.check_uncovering([_int(body, "track")])
     return edits.move(plan, _int(body, "track"), _int(body, "frame"), _box(body), by)
 
 
@@ -164,8 +165,8 @@ def _real(body: Body, key: str) -> float:
 
 def _text(body: Body, key: str) -> str:
     value = body.get(key)
-    if not isinstance(value, str) or len(value) > edits.LONGEST_REASON:
-        raise UsageError(f"A text of at most {edits.LONGEST_REASON} letters is expected for {key!r}.")
+    if not isinstance(value, str) or len(value) > edits.LONGEST_REASON or not value.isprintable():
+        raise UsageError(f"A text of one line and at most {edits.LONGEST_REASON} letters is expected for {key!r}.")
     return value
 
 

@@ -1,10 +1,12 @@
 // The review page: what the keys and buttons do.
 
-import { get, getJson, post } from "./api.js";
+import { getJson, post } from "./api.js";
+import { askName, askShow } from "./dialogs.js";
 import { Viewer, tidy } from "./picture.js";
+import { openSignoff, signOff } from "./signoff.js";
 import { Timeline, clock } from "./timeline.js";
+import { $, element, say } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
 const WIDER = 0.15;      // share by which W widens
 const AROUND_MS = 700;   // before and after a doubt that its loop shows
 
@@ -13,27 +15,9 @@ let chosen = new Set();  // numbers of tracks
 let current = 0;         // place of the doubt in the list
 let saving = 0;
 
-// ---- words
-
-let toastTimer;
-function say(text, fine = false) {
-  $("toast").textContent = text;
-  $("toast").classList.toggle("fine", fine);
-  $("toast").hidden = false;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { $("toast").hidden = true; }, fine ? 3000 : 9000);
-}
-
 async function fail(error) {
   say([error.message, error.advice].filter(Boolean).join(" "));
   if (error.status === 409) await reload();
-}
-
-function element(name, words, options = {}) {
-  const made = document.createElement(name);
-  if (words !== undefined) made.textContent = words;
-  Object.assign(made, options);
-  return made;
 }
 
 // ---- the plan as it is
@@ -94,7 +78,10 @@ async function make(wish, body) {
 
 // Work that takes longer: its progress is shown until it is done.
 async function work(wish, body, title) {
-  if (!await change(wish, body)) return null;
+  return await change(wish, body) ? watch(title) : null;
+}
+
+async function watch(title) {
   $("work").hidden = false;
   $("work-title").textContent = title;
   for (;;) {
@@ -219,38 +206,6 @@ function scene(n) {
   return [first, last];
 }
 
-// ---- dialogs
-
-let resolveShow = null;
-function askShow(what, reason) {
-  $("show-what").textContent = what;
-  $("show-who").value = $("show-who").value || clip.who;
-  $("show-reason").value = reason;
-  $("show").showModal();
-  $("show-reason").focus();
-  return new Promise((resolve) => { resolveShow = resolve; });
-}
-$("show-yes").onclick = () => {
-  const who = $("show-who").value.trim(), reason = $("show-reason").value.trim();
-  if (!who || !reason) { say("Name who decides, and a reason."); return; }
-  $("show").close();
-  resolveShow?.({ who, reason });
-};
-$("show-no").onclick = () => $("show").close();
-$("show").onclose = () => resolveShow?.(null);
-
-let resolveAsk = null;
-function askName(title, label) {
-  $("ask-title").textContent = title;
-  $("ask-label").textContent = label;
-  $("ask-name").value = "";
-  $("ask").showModal();
-  return new Promise((resolve) => { resolveAsk = resolve; });
-}
-$("ask-yes").onclick = () => { const name = $("ask-name").value.trim(); $("ask").close(); resolveAsk?.(name || null); };
-$("ask-no").onclick = () => $("ask").close();
-$("ask").onclose = () => resolveAsk?.(null);
-
 // ---- looking under a cover: held down, for the selected track only
 
 let looking = 0;
@@ -331,14 +286,14 @@ const DO = {
   remove: async () => {
     if (!need()) return;
     if (ids().every((id) => track(id).origin === "person")) { await change("remove", { tracks: ids() }); return; }
-    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will no longer be covered.`, "nobody is there");
+    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will no longer be covered.`, "nobody is there", clip.who);
     if (given) await change("show", { tracks: ids(), ...given });
   },
   show: async () => {
     if (!need()) return;
     if (ids().some((id) => track(id).action === "show")) { await change("cover", { tracks: ids() }); return; }
     if (clip.never_show) { say("This review was opened with --never-show: what was found stays covered."); return; }
-    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will be seen.`, "");
+    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will be seen.`, "", clip.who);
     if (given) await change("show", { tracks: ids(), ...given });
   },
   follow: async () => {
@@ -375,6 +330,10 @@ const DO = {
   cutOut: () => work("cut", { first: viewer.limits[0], last: viewer.frame }, "Cutting the excerpt"),
   thumbs: () => { $("thumbs").checked = !$("thumbs").checked; viewer.setThumbs($("thumbs").checked); },
   zoomIn: () => timeline.setZoom(timeline.zoom * 1.6), zoomOut: () => timeline.setZoom(timeline.zoom / 1.6),
+  magnify: () => {
+    const box = viewer.draft?.box || viewer.boxOf(ids()[0]) || doubt()?.box || [0, 0, clip.width, clip.height];
+    viewer.magnify(viewer.zoom > 1 ? 1 : 3, [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
+  },
   all: () => choose(new Set(state.tracks.filter((t) => t.first <= viewer.frame && viewer.frame <= t.last).map((t) => t.id))),
   nextTrack: () => {
     const here = (viewer.shown?.regions || []).map((region) => region[0]);
@@ -382,7 +341,7 @@ const DO = {
   },
   escape: () => { if (viewer.draft) setDraft(null); else choose(new Set()); },
   help: () => $("help").showModal(),
-  signoff: () => openSignoff(),
+  signoff: () => { viewer.pause(); viewer.report(); openSignoff(state, clip.who, (n) => viewer.time(n)); },
 };
 
 // Keys: [key, with shift, with ctrl, what, words]
@@ -401,7 +360,7 @@ const KEYS = [
   ["u", 0, 0, null, "Hold: look under the selected cover"], ["d", 0, 0, DO.draw, "Draw: arrows move it, Shift+arrows size it, Enter follows it"],
   ["i", 0, 0, DO.cutIn, "The excerpt begins here"], ["o", 0, 0, DO.cutOut, "The excerpt ends here"],
   ["z", 0, 0, DO.undo, "Undo"], ["z", 1, 0, DO.redo, "Redo"], ["z", 0, 1, DO.undo, ""], ["z", 1, 1, DO.redo, ""], ["y", 0, 1, DO.redo, ""],
-  ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
+  ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
   ["Enter", 0, 1, DO.signoff, "Sign off"], ["?", 0, 0, DO.help, "This map"], ["Escape", 0, 0, DO.escape, "Nothing selected; leave the drawing"],
 ];
 const SHOWN = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", "+": "+", "-": "−" };
@@ -435,79 +394,6 @@ function draftKey(event, key) {
   return true;
 }
 
-// ---- signing off
-
-function openSignoff() {
-  viewer.pause();
-  viewer.report();
-  const shown = state.tracks.filter((t) => t.action === "show");
-  const drawn = state.tracks.filter((t) => t.origin === "person" && t.action === "cover");
-  const list = $("signoff-list");
-  const part = (title, items, className) => {
-    const head = element("h2", `${title}: ${items.length}`);
-    const body = element("ul", undefined, { className: `decisions ${className || ""}` });
-    body.append(...items.map((text) => element("li", text)));
-    return items.length ? [head, body] : [head];
-  };
-  list.replaceChildren(
-    element("p", `${state.tracks.length - shown.length} tracks are covered. ${Math.floor((100 * state.seen) / state.frames)} % of the frames were on this screen in full size; that goes into the statement.`),
-    ...part("Left visible by decision", shown.map((t) => `Track ${t.id} (${t.label}, frames ${t.first} to ${t.last}): ${t.reason}; decided by ${t.by}`), "bad"),
-    ...part("Doubts left undecided", state.doubts.map((d) => `${clock(viewer.time(d.frame))}: ${d.reason} (risk ${d.risk.toFixed(2)})`), "warning"),
-    ...part("Drawn by a person", drawn.map((t) => `Track ${t.id} (frames ${t.first} to ${t.last}): ${t.reason}`)),
-    ...part("All changes", state.edits.map((e) => `${e.what} (${e.who})`)));
-  $("signoff-who").value = $("signoff-who").value || clip.who;
-  $("signoff-result").replaceChildren();
-  $("signoff-form").hidden = $("signoff-yes").hidden = false;
-  $("finish").hidden = true;
-  $("signoff").showModal();
-}
-
-async function signOff() {
-  await viewer.report();
-  const body = { revision: state.revision, who: $("signoff-who").value, overwrite: $("signoff-overwrite").checked, allow_empty: $("signoff-empty").checked };
-  $("signoff-yes").hidden = $("signoff-no").disabled = true;
-  $("signoff-form").hidden = true;
-  $("signoff-progress").hidden = false;
-  const result = $("signoff-result");
-  result.replaceChildren();
-  try {
-    await post("/api/signoff", body);
-    const job = await follow();
-    await reload();
-    if (job.error) throw Object.assign(new Error(job.error.error), { advice: job.error.advice });
-    showResult(job.result);
-  } catch (error) {
-    result.replaceChildren(element("p", `Nothing was released. ${error.message}`, { className: "bad" }), element("p", error.advice || ""));
-    $("signoff-yes").hidden = $("signoff-form").hidden = false;
-    if (error.status === 409) await reload();
-  }
-  $("signoff-progress").hidden = true;
-  $("signoff-no").disabled = false;
-}
-
-async function follow() {
-  for (;;) {
-    const job = await getJson("/api/job");
-    $("signoff-title").textContent = { render: "Covering and encoding the copy", verify: "Decoding the copy and searching it for faces", "follow again": "Following what was found in the copy" }[job.title] || "Working";
-    if (job.total) { $("signoff-bar").max = job.total; $("signoff-bar").value = job.done; } else $("signoff-bar").removeAttribute("value");
-    if (!job.running) return job;
-    await new Promise((done) => setTimeout(done, 300));
-  }
-}
-
-function showResult({ copy, statement, checks }) {
-  const table = element("table", undefined, { className: "checks" });
-  for (const [name, passed, figure] of checks) {
-    const row = element("tr");
-    row.append(element("td", passed === null ? "not checked" : passed ? "held" : "FAILED", { className: passed ? "good" : "warning" }), element("td", name), element("td", figure));
-    table.append(row);
-  }
-  $("signoff-list").replaceChildren();
-  $("signoff-result").replaceChildren(element("p", "The copy was checked and released:", { className: "good" }), element("pre", copy),
-    table, element("h2", "The statement that goes with it"), element("pre", JSON.stringify(statement, null, 1)));
-  $("finish").hidden = false;
-}
-
 // ---- beginning
 
 async function begin() {
@@ -539,7 +425,7 @@ async function begin() {
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
-    "signoff-yes": signOff, "signoff-no": () => $("signoff").close(),
+    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
     finish: async () => { await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
       $("finish").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
@@ -557,6 +443,7 @@ async function begin() {
     row.append(cell, element("td", words));
     return row;
   }));
+  if (state.job?.running) watch("Still being done");
   addEventListener("keydown", press);
   addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "u") stopLooking(); });
   document.addEventListener("visibilitychange", () => document.hidden && viewer.pause());

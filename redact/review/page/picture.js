@@ -5,6 +5,7 @@ import { get, post } from "./api.js";
 const AHEAD = 6;         // frames that are fetched before they are needed
 const KEPT = 48;         // frames that are kept for stepping and looping
 const LEAST_SEEN = 480;  // pixels of width from which a frame counts as seen, or all that the clip has
+const MOST_ZOOM = 4;     // times that the picture is magnified at most
 const HANDLE = 7;        // pixels of the screen within which a corner is grasped
 const COLOURS = { cover: "#5cc8ff", show: "#ff7b7b", drawn: "#a897ff", chosen: "#ffd75e", doubt: "#ffa14a", draft: "#ffd75e" };
 
@@ -25,6 +26,8 @@ export class Viewer {
     this.loop = null;                   // [first, last]
     this.speed = 1;
     this.thumbs = false;
+    this.zoom = 1;
+    this.focus = [0, 0];                // the point of the clip's picture that is in the middle when magnified
     this.chosen = new Set();
     this.doubt = null;
     this.draft = null;                  // {box, shape}
@@ -37,6 +40,10 @@ export class Viewer {
     this.overlay.addEventListener("pointermove", (event) => this.pull(event));
     this.overlay.addEventListener("pointerup", (event) => this.release(event));
     this.overlay.addEventListener("pointercancel", () => { this.drag = null; this.paint(); });
+    this.overlay.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.magnify(this.zoom * (event.deltaY < 0 ? 1.3 : 1 / 1.3), this.at(event));
+    }, { passive: false });
     setInterval(() => this.report(), 2000);
     addEventListener("pagehide", () => this.report());
     this.fit();
@@ -45,10 +52,11 @@ export class Viewer {
   fit() {
     const { width, height } = this.clip;
     const room = this.thumbs ? { w: 240, h: 240 } : { w: this.stage.clientWidth, h: this.stage.clientHeight };
-    const scale = Math.max(Math.min(room.w / width, room.h / height), 0.01);
+    const scale = Math.max(Math.min(room.w / width, room.h / height), 0.01) * this.zoom;
     this.scale = scale;
     const w = Math.round(width * scale), h = Math.round(height * scale);
-    const left = Math.round((this.stage.clientWidth - w) / 2), top = Math.round((this.stage.clientHeight - h) / 2);
+    const begin = (whole, size, at) => Math.round(size <= whole ? (whole - size) / 2 : Math.min(0, Math.max(whole - size, whole / 2 - at * scale)));
+    const left = begin(this.stage.clientWidth, w, this.focus[0]), top = begin(this.stage.clientHeight, h, this.focus[1]);
     for (const canvas of [this.picture, this.overlay]) {
       canvas.style.left = `${left}px`; canvas.style.top = `${top}px`;
       canvas.style.width = `${w}px`; canvas.style.height = `${h}px`;
@@ -60,7 +68,13 @@ export class Viewer {
     if (wanted !== this.width) { this.width = wanted; this.kept.clear(); this.go(this.frame, true); } else { this.redraw(); }
   }
 
-  setThumbs(on) { this.thumbs = on; this.fit(); }
+  setThumbs(on) { this.thumbs = on; this.zoom = 1; this.fit(); }
+
+  magnify(zoom, point) {
+    this.zoom = this.thumbs ? 1 : Math.min(Math.max(zoom, 1), MOST_ZOOM);
+    this.focus = point;
+    this.fit();
+  }
 
   setRevision(revision) {
     if (revision === this.revision) return;
