@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -190,12 +189,7 @@ def test_a_thousand_requests_at_once_do_no_harm(client: Client) -> None:
         return answers
 
     answers = asyncio.run(flood())
-    assert set(answers) <= {0, 200, 503}
-    assert answers.count(200) >= 4
-    pause, tries = threading.Event(), 0
-    while client.send("GET", "/api/state")[0] != 200 and tries < 50:
-        pause.wait(0.1)
-        tries += 1
+    assert answers == [200] * 1000
     assert client.get("/api/state")["frames"] == FRAMES
 
 

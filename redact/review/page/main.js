@@ -162,7 +162,7 @@ function showDoubts() {
       element("p", `${now.reason[0].toUpperCase()}${now.reason.slice(1)}.`, { id: "doubt-reason" }), row);
   }
   $("doubts").replaceChildren(...state.doubts.map((d, n) => {
-    const line = element("button", undefined, { onclick: () => goDoubt(n) });
+    const line = element("button", undefined, { onclick: () => goDoubt(n), title: d.reason });
     line.append(element("span", d.risk.toFixed(2)), element("span", clock(viewer.time(d.frame), false)), element("span", d.reason));
     if (n === current) line.setAttribute("aria-current", "true");
     const item = element("li");
@@ -330,6 +330,8 @@ const DO = {
   cutOut: () => work("cut", { first: viewer.limits[0], last: viewer.frame }, "Cutting the excerpt"),
   thumbs: () => { $("thumbs").checked = !$("thumbs").checked; viewer.setThumbs($("thumbs").checked); },
   zoomIn: () => timeline.setZoom(timeline.zoom * 1.6), zoomOut: () => timeline.setZoom(timeline.zoom / 1.6),
+  lines: () => { $("lines").checked = !$("lines").checked; DO.drawLines(); },
+  drawLines: () => { viewer.lines = $("lines").checked; viewer.paint(); },
   magnify: () => {
     const box = viewer.draft?.box || viewer.boxOf(ids()[0]) || doubt()?.box || [0, 0, clip.width, clip.height];
     viewer.magnify(viewer.zoom > 1 ? 1 : 3, [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
@@ -360,7 +362,7 @@ const KEYS = [
   ["u", 0, 0, null, "Hold: look under the selected cover"], ["d", 0, 0, DO.draw, "Draw: arrows move it, Shift+arrows size it, Enter follows it"],
   ["i", 0, 0, DO.cutIn, "The excerpt begins here"], ["o", 0, 0, DO.cutOut, "The excerpt ends here"],
   ["z", 0, 0, DO.undo, "Undo"], ["z", 1, 0, DO.redo, "Redo"], ["z", 0, 1, DO.undo, ""], ["z", 1, 1, DO.redo, ""], ["y", 0, 1, DO.redo, ""],
-  ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
+  ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["q", 0, 0, DO.lines, "Hide or show the lines around covers"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
   ["Enter", 0, 1, DO.signoff, "Sign off"], ["?", 0, 0, DO.help, "This map"], ["Escape", 0, 0, DO.escape, "Nothing selected; leave the drawing"],
 ];
 const SHOWN = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", "+": "+", "-": "−" };
@@ -433,6 +435,7 @@ async function begin() {
     made.onclick = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
   }
   for (const input of document.getElementsByName("shape")) input.onchange = () => viewer.draft && setDraft({ ...viewer.draft, shape: input.value });
+  $("lines").onchange = DO.drawLines;
   $("thumbs").onchange = () => viewer.setThumbs($("thumbs").checked);
   $("speed").onchange = () => { viewer.speed = Number($("speed").value); };
   $("frame").onchange = () => { viewer.pause(); viewer.go(Number($("frame").value)); };

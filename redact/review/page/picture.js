@@ -26,6 +26,7 @@ export class Viewer {
     this.loop = null;                   // [first, last]
     this.speed = 1;
     this.thumbs = false;
+    this.lines = true;                  // around what is covered and not selected
     this.zoom = 1;
     this.focus = [0, 0];                // the point of the clip's picture that is in the middle when magnified
     this.chosen = new Set();
@@ -217,10 +218,13 @@ export class Viewer {
     };
     for (const [id, x0, y0, x1, y1, covered] of this.shown?.regions || []) {
       const chosen = this.chosen.has(id);
+      if (!chosen && covered && !this.lines) continue;
       let box = [x0, y0, x1, y1];
       if (chosen && this.drag?.id === id && this.drag.box) box = this.drag.box;
       const colour = chosen ? COLOURS.chosen : !covered ? COLOURS.show : this.drawable(id) ? COLOURS.drawn : COLOURS.cover;
+      context.globalAlpha = chosen || !covered || !this.chosen.size ? 1 : 0.6;
       line(box, colour, chosen ? 2 : 1, covered ? [] : [6, 4]);
+      context.globalAlpha = 1;
       if (chosen || !covered) word(covered ? `${id}` : `${id} SHOWN`, box[0], box[1], colour);
       if (chosen && this.drawable(id)) this.handles(context, box, k);
     }

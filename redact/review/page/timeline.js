@@ -104,7 +104,8 @@ export class Timeline {
       made.append(lane);
     }
     this.rows.replaceChildren(made);
-    document.getElementById("persons").textContent = `persons: ${counts.Person || 0}, tracks: ${state.tracks.length}`;
+    const words = `${counts.Person || 0} person${counts.Person === 1 ? "" : "s"}`;
+    Object.assign(document.getElementById("persons"), { textContent: words, title: `${state.tracks.length} tracks` });
     this.drawRuler();
   }
 
