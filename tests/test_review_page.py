@@ -36,7 +36,8 @@ def browser() -> Iterator[Any]:
         pytest.skip("There is no Chromium here: install it with `apt-get install chromium` to test the page")
     from playwright.sync_api import sync_playwright
 
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # Containers have a small /dev/shm and no graphics: a browser that tries them hangs now and then.
+    arguments = ["--disable-dev-shm-usage", "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
         yield opened

@@ -428,7 +428,7 @@ async function begin() {
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
     "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
-    finish: async () => { await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
+    finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
       $("finish").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   for (const made of document.querySelectorAll("[data-key]")) {

@@ -25,6 +25,7 @@ export class Viewer {
     this.playing = false;
     this.loop = null;                   // [first, last]
     this.speed = 1;
+    this.ended = false;                 // nobody answers any more
     this.thumbs = false;
     this.lines = true;                  // around what is covered and not selected
     this.zoom = 1;
@@ -106,7 +107,7 @@ export class Viewer {
     this.frame = n;
     this.under = null;
     this.on.frame(n);
-    if (this.revision < 0) return;
+    if (this.revision < 0 || this.ended) return;
     try {
       const got = await this.fetch(n);
       if (n === this.frame) this.present(got);
@@ -133,7 +134,7 @@ export class Viewer {
   }
 
   async report(extra) {
-    if (!this.seen.size) return;
+    if (!this.seen.size || this.ended) return;
     const frames = [...this.seen].slice(0, 2000);
     frames.forEach((n) => this.seen.delete(n));
     try {
