@@ -180,7 +180,7 @@ function goDoubt(n, loop = true) {
   choose(new Set(now.track === null ? [] : [now.track]));
   viewer.pause();
   viewer.go(now.frame);
-  if (loop) setTimeout(DO.loop, 450);
+  if (loop) setTimeout(() => doubt() === now && viewer.frame === now.frame && !viewer.playing && DO.loop(), 450);
 }
 
 // ---- drafts
@@ -268,7 +268,8 @@ const DO = {
   },
   accept: async () => {
     if (!doubt()) return;
-    if (await change("settle", { doubt: current, how: "accepted" }) && state.doubts.length) goDoubt(current);
+    if (!await change("settle", { doubt: current, how: "accepted" })) return;
+    if (state.doubts.length) goDoubt(current); else viewer.pause();
   },
   coverDoubt: async () => {
     const now = doubt();
@@ -404,7 +405,7 @@ async function begin() {
   $("clip-name").textContent = clip.name;
   viewer = new Viewer(clip, {
     frame: (n) => {
-      $("frame").value = n;
+      if (document.activeElement !== $("frame")) $("frame").value = n;
       $("clock").textContent = clock(viewer ? viewer.time(n) : 0);
       timeline?.setFrame(n);
     },
@@ -438,6 +439,7 @@ async function begin() {
   $("lines").onchange = DO.drawLines;
   $("thumbs").onchange = () => viewer.setThumbs($("thumbs").checked);
   $("speed").onchange = () => { viewer.speed = Number($("speed").value); };
+  $("frame").onfocus = () => viewer.pause();
   $("frame").onchange = () => { viewer.pause(); viewer.go(Number($("frame").value)); };
   $("frame").onkeydown = (event) => { if (event.key === "Enter") $("overlay").focus(); };
   $("keys").append(...KEYS.filter((key) => key[4]).map(([key, shift, ctrl, , words]) => {
