@@ -266,11 +266,11 @@ def make_statement(plan: Plan, verdict: Verdict) -> dict[str, Any]:
         "sound": "the recorded sound, encoded again" if settings.audio == "keep" else "removed",
         "checked": {c.name: "held" if c.passed else "failed" for c in verdict.checks if c.passed is not None},
         "not_checked": [c.name for c in verdict.checks if c.passed is None],
-        "reviewed_by_a_person": describe_review(plan),
+        "reviewed_by_a_person": _describe_review(plan),
     }
 
 
-def describe_review(plan: Plan) -> str:
+def _describe_review(plan: Plan) -> str:
     """Return in words how much of an excerpt a person has looked at; the share is rounded down."""
     if plan.review is None:
         return "no"

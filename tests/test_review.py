@@ -276,7 +276,9 @@ def test_with_never_show_nothing_that_was_found_is_uncovered_in_any_way(out: Pat
         for wish, body in (("show", {"tracks": [1], "reason": "x"}), ("remove", {"tracks": [1]}),
                            ("move", {"track": 1, "frame": 3, "box": [0, 0, 9, 9]})):  # fmt: skip
             client.change(wish, 400, **body)
-        client.change("split", track=1, frame=9)
+        client.change("draw", label="region", first=2, last=5, box=[0, 0, 20, 20], name="clock")
+        client.change("undo")
+        client.change("split", track=1, frame=9)  # which takes the number of what was drawn
         client.change("show", 400, tracks=[2], reason="x")
         client.change("join", tracks=[1, 2])
         client.change("draw", label="region", first=2, last=5, box=[0, 0, 20, 20], name="clock")

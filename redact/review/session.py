@@ -153,7 +153,8 @@ class Session:
 
     def check_uncovering(self, ids: Iterable[int]) -> None:
         """Refuse to take the cover off anything but what was drawn in this session, where that is never allowed."""
-        if self.desk.never_show and not self._drawn_here.issuperset(ids):
+        drawn = {t.id for t in self.plan.tracks if t.origin == edits.PERSON} & self._drawn_here
+        if self.desk.never_show and not drawn.issuperset(ids):
             raise UsageError(
                 "This review was opened with --never-show: what was covered stays covered.",
                 "Open the review without it, if somebody may decide that.",
@@ -345,6 +346,7 @@ class Session:
             self._save(edits.go_back(before, taken[-1], f"{word}: {_first_made(what)}", self.by()))
             taken.pop()
             given.append(before)
+            self._drawn_here &= {track.id for track in self.plan.tracks}  # numbers are used again
 
     def _check(self, revision: int) -> None:
         """Refuse a change of what is no longer so."""
