@@ -48,12 +48,12 @@ sbom: release
 
 .venv/tool: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable ".[review]"
 	touch $@
 
 .venv/dev: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable ".[test,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[review,test,dev]"
 	touch $@
 
 clean:

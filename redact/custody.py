@@ -426,7 +426,7 @@ def make_statement(plan: Plan, verdict: Verdict) -> dict[str, Any]:
         "sound": _sound(settings, any(c.name == UNHEARD for c in verdict.checks)),
         "checked": {c.name: "held" if c.passed else "failed" for c in verdict.checks if c.passed is not None},
         "not_checked": [c.name for c in verdict.checks if c.passed is None],
-        "reviewed_by_a_person": "no",
+        "reviewed_by_a_person": _describe_review(plan),
     }
 
 
@@ -436,6 +436,15 @@ def _sound(settings: Settings, heard: bool) -> str:
         return "removed" if settings.audio == "none" else "there was none"
     kept = "the recorded sound, encoded again" if settings.audio == "keep" else "another sound in place of the recorded"
     return f"{kept}; parts of it were taken out" if settings.mute else kept
+
+
+def _describe_review(plan: Plan) -> str:
+    """Return in words how much of an excerpt a person has looked at; the share is rounded down."""
+    if plan.review is None:
+        return "no"
+    share = plan.review.frames_seen * 100 // plan.source.frames
+    left = f"; {plan.review.doubts_left} doubtful stretches left undecided" if plan.review.doubts_left else ""
+    return f"yes, {share} % of the frames were looked at{left}"
 
 
 def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:

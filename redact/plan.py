@@ -326,6 +326,23 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """That a person looked at an excerpt and signed the plan off.
+
+    Attributes:
+        who: signed it off.
+        when: ISO 8601, UTC.
+        frames_seen: how many of the excerpt's frames were on the screen, each of them counted once.
+        doubts_left: how many doubts were left undecided.
+    """
+
+    who: str
+    when: str
+    frames_seen: int
+    doubts_left: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is covered, where and when, in one clip. It holds no picture data.
 
@@ -336,6 +353,7 @@ class Plan:
         tracks: what was found.
         doubts: what could not be told, the highest risk first.
         edits: every change since it was made; only grows.
+        review: who signed it off as it is; None where nobody did, or it was changed since.
         schema: version of the format.
     """
 
@@ -345,6 +363,7 @@ class Plan:
     tracks: tuple[Track, ...]
     doubts: tuple[Doubt, ...] = ()
     edits: tuple[Edit, ...] = ()
+    review: Review | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -358,6 +377,8 @@ class Plan:
         for doubt in self.doubts:
             if doubt.first < self.source.first or doubt.last >= end:
                 raise ValueError(f"a doubt about frames {doubt.first} to {doubt.last} lies outside the excerpt")
+        if self.review and self.review.frames_seen > self.source.frames:
+            raise ValueError("more frames were seen than the excerpt has")
 
     def covered_frames(self) -> int:
         """Return in how many frames something in the picture is covered."""

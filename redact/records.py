@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from redact.errors import PlanError, UsageError
 from redact.geometry import Box
-from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Plan, Region, Settings, Source, Track
+from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Plan, Region, Review, Settings, Source, Track
 
 T = TypeVar("T")
 
@@ -177,11 +177,13 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Doubt: {
         "first": _count, "last": _count, "frame": _count, "box": _box, "reason": _text, "risk": _real,
     },
+    Review: {"who": _text, "when": _text, "frames_seen": _count, "doubts_left": _count},
     Edit: {"who": _text, "when": _text, "what": _text},
     Plan: {
         "source": lambda d, w: from_plain(d, Source, w), "settings": lambda d, w: from_plain(d, Settings, w),
         "models": _models, "tracks": _list(lambda d, w: from_plain(d, Track, w)),
         "doubts": _list(lambda d, w: from_plain(d, Doubt, w)),
-        "edits": _list(lambda d, w: from_plain(d, Edit, w)), "schema": _scalar(int, 1),
+        "edits": _list(lambda d, w: from_plain(d, Edit, w)),
+        "review": _optional(lambda d, w: from_plain(d, Review, w)), "schema": _scalar(int, 1),
     },
 }  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import gzip
+import io
 import json
 import math
 import zlib
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from redact.errors import PlanError
 from redact.plan import Detection, Source
@@ -119,6 +121,33 @@ def dump_sightings(sightings: Sightings) -> bytes:
     return gzip.compress("".join(line + "\n" for line in lines).encode(), mtime=0)
 
 
+def load_timeline(data: bytes) -> tuple[Source, Timeline]:
+    """Return the excerpt and the time line of what `dump_sightings` wrote, without reading what was seen.
+
+    Raises:
+        PlanError: they are damaged.
+    """
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            head = json.loads(file.readline())
+        source = from_plain(head["source"], Source, "the detections, source")
+        return source, _timeline_of(head, source.first)
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+        raise PlanError(
+            f"The detections are damaged: {error}.", "Remove that file; they will be made again."
+        ) from error
+
+
+def _timeline_of(head: Mapping[str, Any], first: int) -> Timeline:
+    """Return the time line that a head line of sightings holds."""
+    return Timeline(
+        first,
+        tuple(Fraction(t) for t in head["times"]),
+        tuple(int(n) for n in head["cuts"]),
+        tuple(tuple(float(v) for v in row) for row in head["camera"]),
+    )
+
+
 def load_sightings(data: bytes) -> Sightings:
     """Return the sightings that `dump_sightings` wrote.
 
@@ -127,16 +156,18 @@ def load_sightings(data: bytes) -> Sightings:
     """
     try:
         head, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
+        source = from_plain(head["source"], Source, "the detections, source")
+        line = _timeline_of(head, source.first)
         sightings = Sightings(
-            source=from_plain(head["source"], Source, "the detections, source"),
+            source=source,
             from_time=None if head["from_time"] is None else Fraction(head["from_time"]),
             to_time=None if head["to_time"] is None else Fraction(head["to_time"]),
             fast=bool(head["fast"]),
             models=dict(head["models"]),
             versions=str(head["versions"]),
-            times=tuple(Fraction(t) for t in head["times"]),
-            cuts=tuple(int(n) for n in head["cuts"]),
-            camera=tuple(tuple(float(v) for v in row) for row in head["camera"]),
+            times=line.times,
+            cuts=line.cuts,
+            camera=line.camera,
             damaged=tuple(int(n) for n in head["damaged"]),
             detections=tuple(from_plain(row, Detection, "a detection") for row in rows if isinstance(row, dict)),
             chains=tuple(

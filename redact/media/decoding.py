@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from redact.media.frames import Colour, Picture
 from redact.media.pixels import BT601, Levelling, Turn, colour_of, form_of, link, to_420, turn_of
 from redact.media.stills import is_still, read_still
 
+BESIDE = 2  # so many frames before it go into one that is made whole from its fields
 ONE_FROM_EACH = "mode=send_frame:parity=auto:deint=interlaced"  # frames that are not interlaced stay as they are
 
 
@@ -88,6 +89,7 @@ class Decoder:
         self.lost: list[tuple[Fraction, Fraction]] = []
         self._last: Fraction | None = None  # time of the frame before
         self._gap = False  # something could not be decoded since then
+        self._levelling: Levelling | None = None
         self._still = is_still(path)
         with ExitStack() as stack:
             if self._still:
@@ -148,7 +150,6 @@ class Decoder:
                 yield Decoded(0, Fraction(0), to_420(picture) if even else picture, Turn(), False)
             return
         self._last = None
-        levelling: Levelling | None = None
         ends = Fraction(0)
         index = -1
         for index, (untrusted, pixels, damaged) in enumerate(_whole(self._decode())):
@@ -163,13 +164,42 @@ class Decoder:
             ends = time + max(untrusted.duration * self._unit(untrusted), 1 / self.header.rate)
             if begin is not None and time < begin:
                 continue
-            levelling = levelling or Levelling(*_square_size(self._stream, pixels))
-            yield Decoded(index, time, levelling.plain(pixels), turn_of(untrusted), damaged)
+            yield self._decoded(index, time, untrusted, pixels, damaged)
         if index < 0:
             raise InputError(f"{self.path.name} holds no frame that can be decoded.")
         until = self.header.untrusted_end
         if self._gap or (until is not None and until > ends + 1 / self.header.rate):
             self.lost.append((ends, max(ends, until or ends)))
+
+    def frames_near(self, time: Fraction) -> Iterator[Decoded]:
+        """Yield frames in display order from the last key frame before a time on; their index is not known, and -1.
+
+        Only where their times are those that `frames` gave may they be believed. There are none where the format cannot
+        be sought in. Those made whole from fields differ at first, where what came before them is missing: they count
+        as damaged.
+
+        Raises:
+            InputError: reading failed.
+        """
+        if self._still:
+            yield from (replace(frame, index=-1) for frame in self.frames())
+            return
+        try:
+            offset = int(max(time + self._start, Fraction(0)) / self.header.time_base)
+            self._container.seek(offset, stream=self._stream, backward=True)
+        except (av.error.FFmpegError, OSError):
+            return
+        for number, (untrusted, pixels, damaged) in enumerate(_whole(self._decode())):
+            if untrusted.pts is None:
+                return
+            shown = untrusted.pts * self._unit(untrusted) - self._start
+            alone = untrusted.interlaced_frame and number < BESIDE
+            yield self._decoded(-1, shown, untrusted, pixels, damaged or alone)
+
+    def _decoded(self, index: int, time: Fraction, untrusted: Any, pixels: Any, damaged: bool) -> Decoded:
+        """Return a frame with its picture in the form in which it travels; the first says how large all are."""
+        self._levelling = self._levelling or Levelling(*_square_size(self._stream, pixels))
+        return Decoded(index, time, self._levelling.plain(pixels), turn_of(untrusted), damaged)
 
     def _decode(self) -> Iterator[_Raw]:
         """Yield each decoded frame, and whether the decoder had to guess it.

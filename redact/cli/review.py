@@ -1,0 +1,126 @@
+"""The command that opens the review page."""
+
+from __future__ import annotations
+
+import getpass
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from redact.cli.options import DEFAULTS, MOVED_CLIP, TO_ANALYSE, Bars, options, settings_from
+from redact.errors import DependencyError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from redact.custody import Workspace
+
+
+@click.command("review")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Folder for everything, where TARGET is a clip.",
+)
+@MOVED_CLIP
+@click.option("--by", "who", metavar="NAME", help="Your name, as it stands in the private record of decisions.")
+@click.option("--never-show", is_flag=True, help="Refuse to leave visible what was found.")
+@click.option("--no-browser", is_flag=True, help="Print the link instead of opening it.")
+@options(*TO_ANALYSE)
+def review_command(
+    target: Path,
+    output: Path | None,
+    clip: Path | None,
+    who: str | None,
+    never_show: bool,
+    no_browser: bool,
+    **given: Any,
+) -> None:
+    """Look at TARGET in the browser, correct it, and sign it off: a folder of a run, a plan, or a clip."""
+    try:
+        from redact.review import server
+    except ImportError as error:
+        raise DependencyError(
+            f"The review page needs a package that is not installed: {error.name}.",
+            "Install it with `pip install 'redact[review]'`.",
+        ) from error
+    from redact import custody, excerpts, pipeline
+    from redact.review.session import Desk, Session
+
+    path, space = _find_plan(target, output, given)
+    plan = pipeline.read_plan(path)
+    source = clip or Path(plan.source.path)
+    bars = Bars()
+    try:
+        timeline = excerpts.find_timeline(plan, path, source, bars("time line"))
+    finally:
+        bars.close()
+    desk = Desk(path, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
+
+    def opened(link: str) -> None:
+        click.echo(f"The review is open at {link}")
+        click.echo("The link works once, on this machine only. End with Ctrl-C.")
+        if not no_browser:
+            webbrowser.open(link)
+
+    custody.open_workspace(space.copy or space.private.parent)
+    with Session(desk) as session, suppress(KeyboardInterrupt):
+        server.make_server(session, opened).run()
+    click.echo("The review has ended. What was decided is kept in the plan.")
+
+
+def _find_plan(target: Path, output: Path | None, given: dict[str, Any]) -> tuple[Path, Workspace]:
+    """Return the plan that is meant and where its copy goes; that of a clip is made where there is none."""
+    from redact import custody
+
+    if target.suffix == ".json":
+        return target, _space_of(target, output)
+    space = custody.locate_workspace(target)
+    plans = sorted(space.private.glob("*.plan.json"))
+    if len(plans) == 1:
+        return plans[0], space
+    if plans:
+        names = ", ".join(str(plan) for plan in plans)
+        raise UsageError(f"There are {len(plans)} plans in {target}.", f"Name one of them: {names}.")
+    if target.is_dir():
+        raise InputError(f"There is no plan in {target}.", "Make one with `redact analyse CLIP -o OUT`.")
+    return _plan_of_clip(target, output, given)
+
+
+def _space_of(plan: Path, output: Path | None) -> Workspace:
+    """Return where the copy of a plan goes: the folders that the plan lies in, or those that were named."""
+    from redact import custody
+
+    if output is not None:
+        return custody.locate_workspace(output)
+    folder = plan.absolute().parent
+    if folder.suffix == ".private":
+        return custody.locate_workspace(folder.with_suffix(".mp4"))
+    if folder.name == "private":
+        return custody.locate_workspace(folder.parent)
+    raise UsageError(f"{plan} is not in the folder of a run.", "Say with -o where the copy is to go.")
+
+
+def _plan_of_clip(clip: Path, output: Path | None, given: dict[str, Any]) -> tuple[Path, Workspace]:
+    """Return the plan of a clip; it is analysed where that has not been done."""
+    from redact import custody, pipeline
+    from redact.detectors import load_detectors
+    from redact.media import hash_file
+
+    if output is None:
+        raise UsageError(f"{clip} is a clip: say with -o where its plan and its copy are to go.")
+    settings = settings_from(DEFAULTS, given)
+    sha256 = hash_file(clip)
+    space = custody.open_workspace(output)
+    path = custody.private_path(space, clip, sha256, ".plan.json")
+    if path.exists() and not settings.overwrite:
+        return path, space
+    bars = Bars()
+    try:
+        return pipeline.analyse(clip, space, settings, load_detectors(settings), bars)[1], space
+    finally:
+        bars.close()

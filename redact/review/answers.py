@@ -1,0 +1,107 @@
+"""What the page is told of a review."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from redact import edits
+from redact.errors import UsageError
+from redact.geometry import Box
+from redact.plan import Track
+from redact.review.jobs import Job
+from redact.review.session import Session
+
+LEAST_WIDTH, MOST_WIDTH = 16, 4096  # pixels of a picture that is asked for
+
+
+def clip(session: Session) -> dict[str, Any]:
+    """Return what does not change in a review: the clip's name, its size, its times in milliseconds, its cuts."""
+    source, line = session.plan.source, session.desk.timeline
+    return {
+        "name": session.desk.clip.name,
+        "width": source.width,
+        "height": source.height,
+        "first": line.first,
+        "times": [round(time * 1000) for time in line.times],
+        "cuts": line.cuts,
+        "who": session.desk.who,
+        "never_show": session.desk.never_show,
+    }
+
+
+def state(session: Session) -> dict[str, Any]:
+    """Return the plan as it is now."""
+    plan, revision = session.now()
+    source = plan.source
+    undo, redo = session.can_undo()
+    groups = session.groups()
+    return {
+        "revision": revision,
+        "first": source.first,
+        "frames": source.frames,
+        "tracks": [_track(track, groups[track.id]) for track in plan.tracks],
+        "doubts": [
+            {"first": d.first, "last": d.last, "frame": d.frame, "box": sides(d.box), "reason": d.reason,
+             "risk": round(d.risk, 2), "track": session.subject(d)}
+            for d in plan.doubts
+        ],
+        "edits": [{"who": e.who, "when": e.when, "what": e.what} for e in plan.edits],
+        "undo": undo,
+        "redo": redo,
+        "seen": session.seen.count(source),
+        "review": plan.review and {"who": plan.review.who, "when": plan.review.when},
+        "job": job(session.job),
+    }  # fmt: skip
+
+
+def picture(session: Session, frame: int, width: str | None) -> Response:
+    """Return a covered frame as a JPEG file, and in a header which regions are in it.
+
+    Raises:
+        IndexError: the frame is not in the excerpt.
+        InputError: the clip cannot be read.
+        UsageError: the width is none.
+    """
+    if width is not None and not (width.isascii() and width.isdecimal() and len(width) < 6):
+        raise UsageError("The width is a number of pixels.")
+    plan, revision = session.now()
+    least = max(int(width), LEAST_WIDTH) if width else None
+    data = session.frames.show(plan, frame, min(least, MOST_WIDTH) if least else None)
+    session.seen.serve(frame)
+    regions = [[t.id, *sides(t.boxes[0]), t.action == "cover"] for t in edits.at(plan, frame).tracks]
+    headers = {"x-regions": json.dumps(regions, separators=(",", ":")), "x-revision": str(revision)}
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def keys(session: Session, id: int) -> list[int]:
+    """Return the key frames of a track.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    (track,) = edits.chosen(session.plan, [id])
+    return edits.key_frames(track)
+
+
+def job(work: Job | None) -> dict[str, Any] | None:
+    """Return how far a job is, and what came of it."""
+    if work is None:
+        return None
+    error = work.error and {"error": str(work.error), "advice": work.error.advice}
+    progress = work.progress
+    return {"kind": work.kind, "running": work.running, "title": progress.title, "done": progress.done,
+            "total": progress.total, "result": work.result, "error": error}  # fmt: skip
+
+
+def sides(box: Box) -> list[int]:
+    """Return left, top, right and bottom of a box."""
+    return [box.x0, box.y0, box.x1, box.y1]
+
+
+def _track(track: Track, group: int) -> dict[str, Any]:
+    """Return a track without its boxes: those of a frame come with its picture."""
+    return {"id": track.id, "label": track.label, "first": track.first, "last": track.last, "action": track.action,
+            "origin": track.origin, "reason": track.reason, "by": track.decided_by, "group": group}  # fmt: skip

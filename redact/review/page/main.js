@@ -1,0 +1,458 @@
+// The review page: what the keys and buttons do.
+
+import { getJson, post } from "./api.js";
+import { askName, askShow } from "./dialogs.js";
+import { Viewer, tidy } from "./picture.js";
+import { openSignoff, signOff } from "./signoff.js";
+import { Timeline, clock } from "./timeline.js";
+import { $, element, say } from "./words.js";
+
+const WIDER = 0.15;      // share by which W widens
+const AROUND_MS = 700;   // before and after a doubt that its loop shows
+
+let clip, state, viewer, timeline;
+let chosen = new Set();  // numbers of tracks
+let current = 0;         // place of the doubt in the list
+let saving = 0;
+
+async function fail(error) {
+  say([error.message, error.advice].filter(Boolean).join(" "));
+  if (error.status === 409) await reload();
+}
+
+// ---- the plan as it is
+
+const track = (id) => state.tracks.find((t) => t.id === id);
+const ids = () => [...chosen];
+const doubt = () => state.doubts[current] || null;
+
+function take(fresh) {
+  state = fresh;
+  current = Math.min(current, Math.max(state.doubts.length - 1, 0));
+  chosen = new Set(ids().filter((id) => track(id)));
+  viewer.limits = [state.first, state.first + state.frames - 1];
+  viewer.setRevision(state.revision);
+  timeline.setState(state);
+  $("doubts-left").textContent = state.doubts.length === 1 ? "1 doubt left" : `${state.doubts.length} doubts left`;
+  showSeen(state.seen);
+  $("undo").disabled = !state.undo;
+  $("redo").disabled = !state.redo;
+  $("edits").replaceChildren(...state.edits.slice(-200).reverse().map((e) => element("li", `${e.what} — ${e.who}`)));
+  $("excerpt").textContent = `Frames ${state.first} to ${state.first + state.frames - 1}, ${clock(viewer.time(state.first))} to ${clock(viewer.time(state.first + state.frames - 1))}`;
+  showDoubts();
+  choose(chosen);
+  if (viewer.frame < viewer.limits[0] || viewer.frame > viewer.limits[1]) viewer.go(viewer.frame, true);
+}
+
+function showSeen(seen) {
+  state.seen = seen;
+  $("seen-share").textContent = `${Math.floor((100 * seen) / state.frames)} % of the frames seen`;
+}
+
+async function reload() {
+  try { take(await getJson("/api/state")); } catch (error) { say(error.message); }
+}
+
+// Changes are made one after the other, each of the plan that the one before has left.
+let line = Promise.resolve();
+function change(wish, body) {
+  const made = line.then(() => make(wish, body));
+  line = made;
+  return made;
+}
+
+async function make(wish, body) {
+  saving += 1;
+  $("saved").textContent = "saving…";
+  try {
+    take(await (await post(`/api/${wish}`, { revision: state.revision, ...body })).json());
+    return true;
+  } catch (error) {
+    await fail(error);
+    return false;
+  } finally {
+    saving -= 1;
+    if (!saving) $("saved").textContent = "saved";
+  }
+}
+
+// Work that takes longer: its progress is shown until it is done.
+async function work(wish, body, title) {
+  return await change(wish, body) ? watch(title) : null;
+}
+
+async function watch(title) {
+  $("work").hidden = false;
+  $("work-title").textContent = title;
+  for (;;) {
+    await new Promise((done) => setTimeout(done, 250));
+    let job;
+    try { job = await getJson("/api/job"); } catch (error) { $("work").hidden = true; await fail(error); return null; }
+    if (job.total) { $("work-bar").max = job.total; $("work-bar").value = job.done; } else $("work-bar").removeAttribute("value");
+    if (!job.running) {
+      $("work").hidden = true;
+      await reload();
+      if (job.error) { say(`${job.error.error} ${job.error.advice}`); return null; }
+      return job.result;
+    }
+  }
+}
+
+// ---- selection
+
+function choose(wanted) {
+  chosen = wanted;
+  viewer.chosen = chosen;
+  viewer.paint();
+  timeline.choose(chosen);
+  showSelected();
+}
+
+function pick(wanted, add) {
+  const next = new Set(add ? chosen : []);
+  for (const id of wanted) if (add && chosen.has(id)) next.delete(id); else next.add(id);
+  choose(next);
+}
+
+function button(words, key, action, options = {}) {
+  const made = element("button", words, { title: key ? `${words} (${key})` : words, onclick: action, ...options });
+  if (key) made.append(" ", element("kbd", key));
+  return made;
+}
+
+function showSelected() {
+  const box = $("selected");
+  if (!chosen.size) {
+    box.replaceChildren(element("p", "Nothing. Click a region or a row; drag on the picture to draw a new region.", { className: "faint" }));
+    return;
+  }
+  const tracks = ids().map(track);
+  const one = tracks.length === 1 ? tracks[0] : null;
+  const lines = one
+    ? [`Track ${one.id}: ${one.label}, frames ${one.first} to ${one.last}`,
+       `${one.action === "show" ? "SHOWN" : "covered"}; ${one.origin === "person" ? "drawn by a person" : one.origin === "verification" ? "found in the copy" : "found by the program"}${one.reason ? `: ${one.reason}` : ""}${one.by ? ` (${one.by})` : ""}`]
+    : [`${tracks.length} tracks: ${ids().join(", ")}`];
+  const drawn = tracks.every((t) => t.origin === "person");
+  const parts = lines.map((line) => element("p", line, { className: one?.action === "show" ? "bad" : "" }));
+  const row = element("p", undefined, { className: "buttons" });
+  row.append(
+    button("Widen", "W", DO.widen), button("Extend to start", "S", DO.toStart), button("to end", "E", DO.toEnd),
+    button("to here", "G", DO.toHere), button("Follow on", "F", DO.follow), button("Split here", "B", DO.split),
+    button("Join", "J", DO.join, { disabled: tracks.length < 2 }),
+    tracks.some((t) => t.action === "show") ? button("Cover again", "H", DO.show) : button("Leave visible…", "H", DO.show, { disabled: clip.never_show && !drawn }),
+    button(drawn ? "Delete" : "Not needed…", "X", DO.remove, { disabled: clip.never_show && !drawn }));
+  if (drawn) row.append(button("Keep for camera…", "", DO.camera));
+  box.replaceChildren(...parts, row);
+}
+
+// ---- doubts
+
+function showDoubts() {
+  const now = doubt();
+  viewer.doubt = now;
+  const card = $("doubt");
+  if (!now) {
+    card.replaceChildren(element("p", "No doubts are left. Look through what was not seen yet, then sign off.", { className: "faint" }));
+  } else {
+    const row = element("p", undefined, { className: "buttons" });
+    row.append(button("Accept", "A", DO.accept, { className: "primary" }), button("Cover", "C", DO.coverDoubt),
+      button("Next", "N", DO.nextDoubt), button("Back", "P", DO.previousDoubt), button("Loop", "L", DO.loop));
+    card.replaceChildren(
+      element("p", `${current + 1} of ${state.doubts.length}, risk ${now.risk.toFixed(2)}, ${clock(viewer.time(now.frame))}`),
+      element("p", `${now.reason[0].toUpperCase()}${now.reason.slice(1)}.`, { id: "doubt-reason" }), row);
+  }
+  $("doubts").replaceChildren(...state.doubts.map((d, n) => {
+    const line = element("button", undefined, { onclick: () => goDoubt(n), title: d.reason });
+    line.append(element("span", d.risk.toFixed(2)), element("span", clock(viewer.time(d.frame), false)), element("span", d.reason));
+    if (n === current) line.setAttribute("aria-current", "true");
+    const item = element("li");
+    item.append(line);
+    return item;
+  }));
+  $("doubts").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+}
+
+function goDoubt(n, loop = true) {
+  if (!state.doubts.length) { say("No doubts are left.", true); return; }
+  current = (n + state.doubts.length) % state.doubts.length;
+  const now = doubt();
+  showDoubts();
+  choose(new Set(now.track === null ? [] : [now.track]));
+  viewer.pause();
+  viewer.go(now.frame);
+  if (loop) setTimeout(() => doubt() === now && viewer.frame === now.frame && !viewer.playing && DO.loop(), 450);
+}
+
+// ---- drafts
+
+function setDraft(draft) {
+  viewer.draft = draft;
+  $("draft").hidden = !draft;
+  if (draft) { for (const input of document.getElementsByName("shape")) input.checked = input.value === draft.shape; }
+  viewer.paint();
+}
+
+async function place(first, last) {
+  const { box, shape } = viewer.draft;
+  if (await change("draw", { label: shape, box, first, last, name: $("draft-name").value || "drawn" })) {
+    setDraft(null);
+    choose(new Set([Math.max(...state.tracks.map((t) => t.id))]));
+  }
+}
+
+function scene(n) {
+  let first = viewer.limits[0], last = viewer.limits[1];
+  for (const cut of clip.cuts) { if (cut <= n) first = Math.max(first, cut); else { last = Math.min(last, cut - 1); break; } }
+  return [first, last];
+}
+
+// ---- looking under a cover: held down, for the selected track only
+
+let looking = 0;
+async function look() {
+  if (chosen.size !== 1) { say("Select one region first, then hold."); return; }
+  viewer.pause();
+  const mine = ++looking, frame = viewer.frame;
+  try {
+    const response = await post("/api/uncover", { frame, track: ids()[0], grey: !$("colour").checked });
+    const bitmap = await createImageBitmap(await response.blob());
+    if (mine !== looking || frame !== viewer.frame) return;
+    viewer.under = { bitmap, box: response.headers.get("x-box").split(",").map(Number) };
+    $("looker").classList.add("down");
+    viewer.paint();
+  } catch (error) { await fail(error); }
+}
+function stopLooking() {
+  looking += 1;
+  viewer.under = null;
+  $("looker").classList.remove("down");
+  viewer.paint();
+}
+$("looker").onpointerdown = look;
+for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"]) $("looker").addEventListener(name, stopLooking);
+addEventListener("blur", () => viewer && stopLooking());
+
+// ---- what can be done
+
+function need() {
+  if (chosen.size) return true;
+  say("Select a region first: click it, or its row.");
+  return false;
+}
+
+function jump(places, ahead) {
+  const after = places.filter((n) => (ahead ? n > viewer.frame : n < viewer.frame));
+  if (after.length) { viewer.pause(); viewer.go(ahead ? Math.min(...after) : Math.max(...after)); }
+}
+
+async function keyFrame(ahead) {
+  if (!need()) return;
+  try { jump((await Promise.all(ids().map((id) => getJson(`/api/keys/${id}`)))).flat(), ahead); } catch (error) { await fail(error); }
+}
+
+const step = (n) => { viewer.pause(); viewer.go(viewer.frame + n); };
+const second = (n) => { viewer.pause(); viewer.go(viewer.frameAt(viewer.time(viewer.frame) + n * 1000)); };
+
+const DO = {
+  play: () => (viewer.playing ? viewer.pause() : viewer.play()),
+  back: () => step(-1), ahead: () => step(1), backSecond: () => second(-1), aheadSecond: () => second(1),
+  previousCut: () => jump(clip.cuts, false), nextCut: () => jump(clip.cuts, true),
+  previousKey: () => keyFrame(false), nextKey: () => keyFrame(true),
+  first: () => step(viewer.limits[0] - viewer.frame), last: () => step(viewer.limits[1] - viewer.frame),
+  nextDoubt: () => goDoubt(current + 1), previousDoubt: () => goDoubt(current - 1),
+  loop: () => {
+    const now = doubt();
+    if (!now) return;
+    const around = (n, ms) => Math.min(Math.max(viewer.frameAt(viewer.time(n) + ms), viewer.limits[0]), viewer.limits[1]);
+    viewer.play([around(now.first, -AROUND_MS), around(now.last, AROUND_MS)]);
+  },
+  accept: async () => {
+    if (!doubt()) return;
+    if (!await change("settle", { doubt: current, how: "accepted" })) return;
+    if (state.doubts.length) goDoubt(current); else viewer.pause();
+  },
+  coverDoubt: async () => {
+    const now = doubt();
+    if (!now) return;
+    const [x0, y0, x1, y1] = now.box, w = (x1 - x0) * 0.35, h = (y1 - y0) * 0.35;
+    const body = { frame: now.frame, box: tidy([x0 - w, y0 - h, x1 + w, y1 + h]), label: "head", name: now.reason.slice(0, 100), doubt: current };
+    if (await work("follow", body, "Following what is in doubt") && state.doubts.length) goDoubt(current);
+  },
+  widen: () => need() && change("widen", { tracks: ids(), share: WIDER }),
+  toStart: () => need() && change("extend", { tracks: ids(), to: scene(track(ids()[0]).first)[0] }),
+  toEnd: () => need() && change("extend", { tracks: ids(), to: scene(track(ids()[0]).last)[1] }),
+  toHere: () => need() && change("extend", { tracks: ids(), to: viewer.frame }),
+  split: () => need() && change("split", { track: ids()[0], frame: viewer.frame }),
+  join: () => need() && change("join", { tracks: ids() }),
+  remove: async () => {
+    if (!need()) return;
+    if (ids().every((id) => track(id).origin === "person")) { await change("remove", { tracks: ids() }); return; }
+    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will no longer be covered.`, "nobody is there", clip.who);
+    if (given) await change("show", { tracks: ids(), ...given });
+  },
+  show: async () => {
+    if (!need()) return;
+    if (ids().some((id) => track(id).action === "show")) { await change("cover", { tracks: ids() }); return; }
+    if (clip.never_show) { say("This review was opened with --never-show: what was found stays covered."); return; }
+    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will be seen.`, "", clip.who);
+    if (given) await change("show", { tracks: ids(), ...given });
+  },
+  follow: async () => {
+    if (viewer.draft) {
+      const { box, shape } = viewer.draft;
+      const body = { frame: viewer.frame, box, label: shape, name: $("draft-name").value || "drawn" };
+      if (await work("follow", body, "Following")) { setDraft(null); choose(new Set([Math.max(...state.tracks.map((t) => t.id))])); }
+      return;
+    }
+    if (chosen.size !== 1) { say("Select one region to follow on, or draw one."); return; }
+    const { id, label, last, first } = track(ids()[0]);
+    const from = viewer.frame >= last ? last : viewer.frame <= first ? first : viewer.frame;
+    await viewer.go(from);
+    const box = viewer.boxOf(id);
+    if (box) await work("follow", { frame: from, box, label, name: "", track: id }, "Following");
+  },
+  draw: () => {
+    const { width, height } = clip, side = Math.round(Math.min(width, height) / 5);
+    const box = tidy([(width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2]);
+    viewer.pause();
+    setDraft({ box, shape: "head" });
+    $("overlay").focus();
+  },
+  camera: async () => {
+    const name = await askName("Keep for a camera", "Name of the camera. Its clips are covered there with --camera NAME.");
+    if (name) try { const { regions } = await (await post("/api/camera", { name, tracks: ids() })).json(); say(`Kept: the camera ${name} has ${regions} regions.`, true); } catch (error) { await fail(error); }
+  },
+  mark: async () => {
+    const name = await askName("Keep as an example of a mark", "Name of the mark. It is looked for with --marks NAME.");
+    if (name) try { const { details } = await (await post("/api/mark", { name, frame: viewer.frame, box: viewer.draft.box })).json(); say(`Kept, with ${details} details to know it by.`, true); } catch (error) { await fail(error); }
+  },
+  undo: () => change("undo", {}), redo: () => change("redo", {}),
+  cutIn: () => work("cut", { first: viewer.frame, last: viewer.limits[1] }, "Cutting the excerpt"),
+  cutOut: () => work("cut", { first: viewer.limits[0], last: viewer.frame }, "Cutting the excerpt"),
+  thumbs: () => { $("thumbs").checked = !$("thumbs").checked; viewer.setThumbs($("thumbs").checked); },
+  zoomIn: () => timeline.setZoom(timeline.zoom * 1.6), zoomOut: () => timeline.setZoom(timeline.zoom / 1.6),
+  lines: () => { $("lines").checked = !$("lines").checked; DO.drawLines(); },
+  drawLines: () => { viewer.lines = $("lines").checked; viewer.paint(); },
+  magnify: () => {
+    const box = viewer.draft?.box || viewer.boxOf(ids()[0]) || doubt()?.box || [0, 0, clip.width, clip.height];
+    viewer.magnify(viewer.zoom > 1 ? 1 : 3, [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
+  },
+  all: () => choose(new Set(state.tracks.filter((t) => t.first <= viewer.frame && viewer.frame <= t.last).map((t) => t.id))),
+  nextTrack: () => {
+    const here = (viewer.shown?.regions || []).map((region) => region[0]);
+    if (here.length) choose(new Set([here[(here.indexOf(ids()[0]) + 1) % here.length]]));
+  },
+  escape: () => { if (viewer.draft) setDraft(null); else choose(new Set()); },
+  help: () => $("help").showModal(),
+  signoff: () => { viewer.pause(); viewer.report(); openSignoff(state, clip.who, (n) => viewer.time(n)); },
+};
+
+// Keys: [key, with shift, with ctrl, what, words]
+const KEYS = [
+  [" ", 0, 0, DO.play, "Play, pause"], ["ArrowLeft", 0, 0, DO.back, "One frame back"], ["ArrowRight", 0, 0, DO.ahead, "One frame ahead"],
+  ["ArrowLeft", 1, 0, DO.backSecond, "1 s back"], ["ArrowRight", 1, 0, DO.aheadSecond, "1 s ahead"],
+  ["Home", 0, 0, DO.first, "First frame"], ["End", 0, 0, DO.last, "Last frame"],
+  ["[", 0, 0, DO.previousCut, "Previous cut"], ["]", 0, 0, DO.nextCut, "Next cut"],
+  [",", 0, 0, DO.previousKey, "Previous key frame of the selected region"], [".", 0, 0, DO.nextKey, "Next key frame"],
+  ["n", 0, 0, DO.nextDoubt, "Next doubt"], ["p", 0, 0, DO.previousDoubt, "Previous doubt"], ["l", 0, 0, DO.loop, "Loop the doubt"],
+  ["a", 0, 0, DO.accept, "Accept the doubt: it is fine as it is"], ["c", 0, 0, DO.coverDoubt, "Cover what is in doubt, and follow it"],
+  ["r", 0, 0, DO.nextTrack, "Select the next region of the frame"], ["a", 0, 1, DO.all, "Select all regions of the frame"],
+  ["w", 0, 0, DO.widen, "Widen"], ["s", 0, 0, DO.toStart, "Extend to the start of the scene"], ["e", 0, 0, DO.toEnd, "Extend to the end of the scene"],
+  ["g", 0, 0, DO.toHere, "Extend to this frame"], ["f", 0, 0, DO.follow, "Follow on by the picture"],
+  ["b", 0, 0, DO.split, "Split here"], ["j", 0, 0, DO.join, "Join"], ["h", 0, 0, DO.show, "Leave visible, or cover again"], ["x", 0, 0, DO.remove, "Delete, or not needed"],
+  ["u", 0, 0, null, "Hold: look under the selected cover"], ["d", 0, 0, DO.draw, "Draw: arrows move it, Shift+arrows size it, Enter follows it"],
+  ["i", 0, 0, DO.cutIn, "The excerpt begins here"], ["o", 0, 0, DO.cutOut, "The excerpt ends here"],
+  ["z", 0, 0, DO.undo, "Undo"], ["z", 1, 0, DO.redo, "Redo"], ["z", 0, 1, DO.undo, ""], ["z", 1, 1, DO.redo, ""], ["y", 0, 1, DO.redo, ""],
+  ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["q", 0, 0, DO.lines, "Hide or show the lines around covers"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
+  ["Enter", 0, 1, DO.signoff, "Sign off"], ["?", 0, 0, DO.help, "This map"], ["Escape", 0, 0, DO.escape, "Nothing selected; leave the drawing"],
+];
+const SHOWN = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", "+": "+", "-": "−" };
+
+function press(event) {
+  if (event.target.closest("dialog, select, input:not([type=checkbox]):not([type=radio])")) return;
+  if (event.altKey || event.metaKey) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (viewer.draft && draftKey(event, key)) { event.preventDefault(); return; }
+  if (key === "u" && !event.ctrlKey) { if (!event.repeat) look(); return; }
+  if ((key === " " || key === "Enter") && event.target.closest("button, summary") && !event.ctrlKey) return;
+  const plain = !/^[a-z]$/.test(key) && key.length === 1;
+  const found = KEYS.find(([k, shift, ctrl]) => k === key && (plain || !!shift === event.shiftKey) && !!ctrl === event.ctrlKey);
+  if (!found || !found[3]) return;
+  event.preventDefault();
+  found[3]();
+}
+
+function draftKey(event, key) {
+  if (event.ctrlKey) return false;
+  const [x0, y0, x1, y1] = viewer.draft.box, by = Math.max(2, Math.round(clip.width / 160));
+  const way = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[key];
+  if (way) {
+    const [dx, dy] = way;
+    setDraft({ ...viewer.draft, box: event.shiftKey ? tidy([x0 - dx / 2, y0 + dy / 2, x1 + dx / 2, y1 - dy / 2].map(Math.round)) : [x0 + dx, y0 + dy, x1 + dx, y1 + dy] });
+    return true;
+  }
+  const action = { Enter: DO.follow, 1: () => place(viewer.frame, viewer.frame), 2: () => place(...scene(viewer.frame)), 3: () => place(...viewer.limits), 4: DO.mark }[key];
+  if (!action || (key === "Enter" && event.target.closest("button"))) return false;
+  action();
+  return true;
+}
+
+// ---- beginning
+
+async function begin() {
+  [clip] = [await getJson("/api/clip")];
+  document.title = `Review: ${clip.name}`;
+  $("clip-name").textContent = clip.name;
+  viewer = new Viewer(clip, {
+    frame: (n) => {
+      if (document.activeElement !== $("frame")) $("frame").value = n;
+      $("clock").textContent = clock(viewer ? viewer.time(n) : 0);
+      timeline?.setFrame(n);
+    },
+    playing: (on) => { $("play").textContent = on ? "❚❚" : "▶"; },
+    pick: (id, add) => (id === null ? choose(new Set()) : pick([id], add)),
+    draft: setDraft,
+    moved: (id, box) => change("move", { track: id, frame: viewer.frame, box }),
+    seen: showSeen,
+    stale: reload,
+    fail,
+  });
+  viewer.drawable = (id) => track(id)?.origin === "person";
+  timeline = new Timeline(clip, { seek: (ms) => { viewer.pause(); viewer.go(viewer.frameAt(ms)); }, pick: (wanted, add, jumpTo) => {
+    pick(wanted, add);
+    if (jumpTo) { viewer.pause(); viewer.go(Math.min(...wanted.map((id) => track(id).first))); }
+  } });
+  take(await getJson("/api/state"));
+  viewer.frame = -1;
+  if (state.doubts.length) goDoubt(0, false); else viewer.go(state.first);
+  const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
+    "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
+    "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
+    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
+    finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
+      $("finish").hidden = $("signoff-no").hidden = true; } };
+  for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
+  for (const made of document.querySelectorAll("[data-key]")) {
+    made.onclick = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
+  }
+  for (const input of document.getElementsByName("shape")) input.onchange = () => viewer.draft && setDraft({ ...viewer.draft, shape: input.value });
+  $("lines").onchange = DO.drawLines;
+  $("thumbs").onchange = () => viewer.setThumbs($("thumbs").checked);
+  $("speed").onchange = () => { viewer.speed = Number($("speed").value); };
+  $("frame").onfocus = () => viewer.pause();
+  $("frame").onchange = () => { viewer.pause(); viewer.go(Number($("frame").value)); };
+  $("frame").onkeydown = (event) => { if (event.key === "Enter") $("overlay").focus(); };
+  $("keys").append(...KEYS.filter((key) => key[4]).map(([key, shift, ctrl, , words]) => {
+    const row = element("tr"), cell = element("td");
+    cell.append(element("kbd", `${ctrl ? "Ctrl+" : ""}${shift ? "Shift+" : ""}${SHOWN[key] || (key.length === 1 ? key.toUpperCase() : key)}`));
+    row.append(cell, element("td", words));
+    return row;
+  }));
+  if (state.job?.running) watch("Still being done");
+  addEventListener("keydown", press);
+  addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "u") stopLooking(); });
+  document.addEventListener("visibilitychange", () => document.hidden && viewer.pause());
+  document.body.dataset.ready = "yes";
+}
+
+begin().catch((error) => say(`${error.message} ${error.advice || ""}`));

@@ -1,0 +1,75 @@
+// Signing off: what was decided, the progress of the copy, and what came of it.
+
+import { getJson, post } from "./api.js";
+import { clock } from "./timeline.js";
+import { $, element } from "./words.js";
+
+// List what was decided.
+export function openSignoff(state, who, time) {
+  const shown = state.tracks.filter((t) => t.action === "show");
+  const drawn = state.tracks.filter((t) => t.origin === "person" && t.action === "cover");
+  const list = $("signoff-list");
+  const part = (title, items, className) => {
+    const head = element("h2", `${title}: ${items.length}`);
+    const body = element("ul", undefined, { className: `decisions ${className || ""}` });
+    body.append(...items.map((text) => element("li", text)));
+    return items.length ? [head, body] : [head];
+  };
+  list.replaceChildren(
+    element("p", `${state.tracks.length - shown.length} tracks are covered. ${Math.floor((100 * state.seen) / state.frames)} % of the frames were on this screen in full size; that goes into the statement.`),
+    ...part("Left visible by decision", shown.map((t) => `Track ${t.id} (${t.label}, frames ${t.first} to ${t.last}): ${t.reason}; decided by ${t.by}`), "bad"),
+    ...part("Doubts left undecided", state.doubts.map((d) => `${clock(time(d.frame))}: ${d.reason} (risk ${d.risk.toFixed(2)})`), "warning"),
+    ...part("Drawn by a person", drawn.map((t) => `Track ${t.id} (frames ${t.first} to ${t.last}): ${t.reason}`)),
+    ...part("All changes", state.edits.map((e) => `${e.what} (${e.who})`)));
+  $("signoff-who").value = $("signoff-who").value || who;
+  $("signoff-result").replaceChildren();
+  $("signoff-form").hidden = $("signoff-yes").hidden = false;
+  $("finish").hidden = true;
+  $("signoff").showModal();
+}
+
+// Sign off what was listed, and show what comes of it.
+export async function signOff(revision, reload) {
+  const body = { revision, who: $("signoff-who").value, overwrite: $("signoff-overwrite").checked, allow_empty: $("signoff-empty").checked };
+  $("signoff-yes").hidden = $("signoff-no").disabled = true;
+  $("signoff-form").hidden = true;
+  $("signoff-progress").hidden = false;
+  const result = $("signoff-result");
+  result.replaceChildren();
+  try {
+    await post("/api/signoff", body);
+    const job = await follow();
+    await reload();
+    if (job.error) throw Object.assign(new Error(job.error.error), { advice: job.error.advice });
+    showResult(job.result);
+  } catch (error) {
+    result.replaceChildren(element("p", `Nothing was released. ${error.message}`, { className: "bad" }), element("p", error.advice || ""));
+    $("signoff-yes").hidden = $("signoff-form").hidden = false;
+    if (error.status === 409) await reload();
+  }
+  $("signoff-progress").hidden = true;
+  $("signoff-no").disabled = false;
+}
+
+async function follow() {
+  for (;;) {
+    const job = await getJson("/api/job");
+    $("signoff-title").textContent = { render: "Covering and encoding the copy", verify: "Decoding the copy and searching it for faces", "follow again": "Following what was found in the copy" }[job.title] || "Working";
+    if (job.total) { $("signoff-bar").max = job.total; $("signoff-bar").value = job.done; } else $("signoff-bar").removeAttribute("value");
+    if (!job.running) return job;
+    await new Promise((done) => setTimeout(done, 300));
+  }
+}
+
+function showResult({ copy, statement, checks }) {
+  const table = element("table", undefined, { className: "checks" });
+  for (const [name, passed, figure] of checks) {
+    const row = element("tr");
+    row.append(element("td", passed === null ? "not checked" : passed ? "held" : "FAILED", { className: passed ? "good" : "warning" }), element("td", name), element("td", figure));
+    table.append(row);
+  }
+  $("signoff-list").replaceChildren();
+  $("signoff-result").replaceChildren(element("p", "The copy was checked and released:", { className: "good" }), element("pre", copy),
+    table, element("h2", "The statement that goes with it"), element("pre", JSON.stringify(statement, null, 1)));
+  $("finish").hidden = false;
+}

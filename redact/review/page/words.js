@@ -1,0 +1,20 @@
+// Putting words on the page.
+
+export const $ = (id) => document.getElementById(id);
+
+let toastTimer;
+export function say(text, fine = false) {
+  $("toast").textContent = text;
+  $("toast").classList.toggle("fine", fine);
+  $("toast").hidePopover();
+  $("toast").showPopover();  // above a dialog too
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => $("toast").hidePopover(), fine ? 3000 : 9000);
+}
+
+export function element(name, words, options = {}) {
+  const made = document.createElement(name);
+  if (words !== undefined) made.textContent = words;
+  Object.assign(made, options);
+  return made;
+}

@@ -1,0 +1,436 @@
+"""One review: a plan that is changed, saved at every change, signed off. It knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from redact import cameras, custody, edits, marks, pipeline
+from redact.custody import Workspace
+from redact.detectors import Detector
+from redact.drawing import follow_box
+from redact.edits import By
+from redact.errors import OutputError, UsageError
+from redact.excerpts import cut_source
+from redact.frames import CoveredFrames
+from redact.geometry import Box, covered_share
+from redact.plan import LONGEST_NAME, Doubt, Keyframe, Plan, Region, Review, Settings, Track
+from redact.records import dump_plan, load_plan
+from redact.review.grouping import group
+from redact.review.jobs import Job, Progress
+from redact.review.seen import Seen
+from redact.sightings import Timeline
+
+Change = Callable[[Plan, By], Plan]
+Eyes = Callable[[Settings], Sequence[Detector]]
+
+
+class Conflict(UsageError):
+    """What the page knew is no longer so: another tab, or another program, has changed the plan."""
+
+    default_advice = "The page shows the plan as it is now. Look, and make the change again if it is still wanted."
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a review works on.
+
+    Attributes:
+        plan_path: the plan's file.
+        clip: that the plan was made for.
+        space: where a copy is released.
+        timeline: the frames of the excerpt that was analysed.
+        who: reviews.
+        never_show: whether nothing that the program found may be left visible.
+        eyes: from settings to the detectors that search finished copies.
+    """
+
+    plan_path: Path
+    clip: Path
+    space: Workspace
+    timeline: Timeline
+    who: str
+    never_show: bool
+    eyes: Eyes
+
+
+class Session:
+    """One review. For any number of threads. A context manager: nobody else may review the plan meanwhile.
+
+    Raises:
+        InputError: the plan or the clip cannot be read.
+        OutputError: the plan is being reviewed already.
+        PlanError: the plan is none, or of another clip.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._lock = threading.RLock()
+        self._hold = _hold(desk.plan_path)
+        try:
+            self.plan = pipeline.read_plan(desk.plan_path)
+            self.frames = CoveredFrames(desk.clip, self.plan, desk.timeline)
+            self.seen = Seen(desk.plan_path, desk.timeline)
+        except BaseException:
+            self._release_hold()
+            raise
+        self._on_disk = _hash(desk.plan_path.read_bytes())
+        self._drawn_here: set[int] = set()  # tracks that were drawn in this session
+        self._undo: list[Plan] = []
+        self._redo: list[Plan] = []
+        self._grouped: tuple[tuple[Track, ...], dict[int, int]] = ((), {})
+        self.revision = 0
+        self.job: Job | None = None
+        custody.record(desk.space, "review", {"clip": desk.clip.name, "by": desk.who})
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.job:
+            self.job.stop()
+        self.frames.__exit__(kind, error, trace)
+        self._release_hold()
+
+    def by(self, who: str | None = None) -> By:
+        """Return who makes a change, now."""
+        return By(who or self.desk.who, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def now(self) -> tuple[Plan, int]:
+        """Return the plan as it is, and its revision."""
+        with self._lock:
+            return self.plan, self.revision
+
+    def change(self, revision: int, change: Change, who: str | None = None, draws: bool = False) -> None:
+        """Change the plan and save it.
+
+        Args:
+            revision: of the plan that the change was meant for.
+            change: from a plan to a changed one.
+            who: makes it; by default the reviewer.
+            draws: whether new tracks are drawn ones.
+
+        Raises:
+            Conflict: the plan is another one meanwhile, or is being released.
+            RedactError: the change cannot be made; the plan is as it was.
+        """
+        with self._lock:
+            self._check(revision)
+            before = self.plan
+            self._save(change(before, self.by(who)))
+            self._undo.append(before)
+            self._redo.clear()
+            if draws:
+                self._drawn_here |= {t.id for t in self.plan.tracks} - {t.id for t in before.tracks}
+
+    def undo(self, revision: int) -> None:
+        """Take the last change back.
+
+        Raises:
+            Conflict: as for a change.
+            UsageError: there is none.
+        """
+        self._step(revision, self._undo, self._redo, "undid")
+
+    def redo(self, revision: int) -> None:
+        """Make the last change again that was taken back.
+
+        Raises:
+            Conflict: as for a change.
+            UsageError: there is none.
+        """
+        self._step(revision, self._redo, self._undo, "redid")
+
+    def check_uncovering(self, ids: Iterable[int]) -> None:
+        """Refuse to take the cover off anything but what was drawn in this session, where that is never allowed."""
+        drawn = {t.id for t in self.plan.tracks if t.origin == edits.PERSON} & self._drawn_here
+        if self.desk.never_show and not drawn.issuperset(ids):
+            raise UsageError(
+                "This review was opened with --never-show: what was covered stays covered.",
+                "Open the review without it, if somebody may decide that.",
+            )
+
+    def follow(
+        self, revision: int, frame: int, box: Box, label: str, name: str, id: int | None, doubt: int | None
+    ) -> Job:
+        """Begin to follow a box by the picture; what comes of it is drawn, or added to a track.
+
+        Args:
+            revision: of the plan that this was meant for.
+            frame: where the box is.
+            box: to follow.
+            label: of the new track.
+            name: of the new track.
+            id: of the track that is made longer instead.
+            doubt: place in the list of the doubt that is decided by it.
+
+        Raises:
+            Conflict: as for a change, or another job is running.
+            UsageError: the frame is not in the excerpt, or the box not in the picture.
+        """
+        with self._lock:
+            self._check(revision)
+            settled = [self.doubt(doubt)] if doubt is not None else []
+            self._check_place(frame, box)
+            source = self.plan.source
+
+            def work(progress: Progress) -> dict[str, Any]:
+                first, boxes = follow_box(box, frame, self.desk.timeline, self.frames.between, progress)
+                with self._lock:
+                    self._check(self.revision)
+                    last = min(first + len(boxes), source.first + source.frames)
+                    held = boxes[max(source.first - first, 0) : last - first]
+                    begin = max(first, source.first)
+                    self.change(
+                        self.revision,
+                        lambda plan, by: _followed(plan, by, begin, held, label, name, id, settled),
+                        draws=id is None,
+                    )
+                return {"first": first, "last": last - 1}
+
+            return self._begin("follow", work)
+
+    def cut(self, revision: int, first: int, last: int) -> Job:
+        """Begin to make the excerpt shorter, from one frame to another. Its frames are read for it.
+
+        Raises:
+            Conflict: as for a change, or another job is running.
+            UsageError: the frames are not in the excerpt.
+        """
+        with self._lock:
+            self._check(revision)
+            line, clip = self.desk.timeline, self.desk.clip
+
+            def work(progress: Progress) -> dict[str, Any]:
+                made = cut_source(self.plan, clip, line, first, last, progress)
+                self.change(self.revision, lambda plan, by: edits.cut(plan, *made, by))
+                return {}
+
+            edits.check_cut(self.plan, first, last)
+            return self._begin("cut", work)
+
+    def uncover(self, frame: int, id: int, grey: bool) -> tuple[bytes, Box]:
+        """Return what is under one track in a frame, and where; it is written to the log who looked.
+
+        Raises:
+            UsageError: the track is not in this frame.
+        """
+        shown = self.frames.uncover(self.plan, frame, id, grey)
+        details = {"clip": self.desk.clip.name, "by": self.desk.who, "frame": frame, "track": id, "in_colour": not grey}
+        custody.record(self.desk.space, "look under a cover", details)
+        return shown
+
+    def keep_mark(self, name: str, frame: int, box: Box) -> int:
+        """Keep a part of a frame as an example of a mark; return how many details it has.
+
+        Raises:
+            UsageError: it is not fit for one.
+        """
+        self._check_place(frame, box)
+        details = marks.add(name, marks.crop(self.frames.read(frame).picture, box))
+        custody.record(self.desk.space, "keep a mark", {"clip": self.desk.clip.name, "by": self.desk.who, "mark": name})
+        return details
+
+    def keep_camera(self, name: str, ids: Sequence[int]) -> int:
+        """Add the first boxes of tracks to the profile of a camera; return how many regions it has.
+
+        Raises:
+            UsageError: the name is not one, a track is not there, or the profile is for pictures of another size.
+        """
+        source = self.plan.source
+        chosen = edits.chosen(self.plan, ids)
+        there = cameras.load(name) if name in cameras.names() else None
+        if there and (there.width, there.height) != (source.width, source.height):
+            raise UsageError(
+                f"The camera {name!r} has pictures of {there.width}x{there.height}; this clip's are another size.",
+                "Choose another name.",
+            )
+        added = [
+            Region((track.reason or track.label)[:LONGEST_NAME], (Keyframe(None, track.boxes[0]),)) for track in chosen
+        ]
+        regions = (*(there.regions if there else ()), *added)
+        cameras.save(name, source.width, source.height, regions, overwrite=there is not None)
+        return len(regions)
+
+    def sign_off(self, revision: int, who: str, overwrite: bool, allow_empty: bool) -> Job:
+        """Begin to render, check and release what was decided.
+
+        Args:
+            revision: of the plan that is signed off.
+            who: signs.
+            overwrite: an earlier copy may be replaced.
+            allow_empty: a clip in which nobody was found may be released.
+
+        Raises:
+            Conflict: as for a change, or another job is running.
+        """
+        with self._lock:
+            self._check(revision)
+            by = self.by(who)
+            frames_seen = self.seen.count(self.plan.source)
+            review = Review(by.who, by.when, frames_seen, len(self.plan.doubts))
+            signed = replace(self.plan, review=review)
+            details = {"by": by.who, "frames_seen": frames_seen, "doubts_left": len(signed.doubts)}
+
+            def work(progress: Progress) -> dict[str, Any]:
+                self._save(signed)
+                custody.record(self.desk.space, "sign off", {"clip": self.desk.clip.name, **details})
+                asked = replace(signed.settings, overwrite=overwrite, allow_empty=allow_empty)
+                try:
+                    outcome = pipeline.release(
+                        signed.with_settings(asked), self.desk.clip, self.desk.space, self.desk.eyes(asked),
+                        progress.named,
+                    )  # fmt: skip
+                finally:
+                    self._take_repairs(signed)
+                statement = custody.make_statement(outcome.plan, outcome.verdict)
+                checks = [(c.name, c.passed, c.figure) for c in outcome.verdict.checks]
+                return {"copy": str(outcome.copy), "statement": statement, "checks": checks}
+
+            return self._begin("release", work)
+
+    def doubt(self, number: int) -> Doubt:
+        """Return a doubt by its place in the list.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if not 0 <= number < len(self.plan.doubts):
+            raise UsageError(f"There is no doubt {number}.")
+        return self.plan.doubts[number]
+
+    def can_undo(self) -> tuple[bool, bool]:
+        """Return whether a change can be taken back, and whether one can be made again."""
+        return bool(self._undo), bool(self._redo)
+
+    def subject(self, doubt: Doubt) -> int | None:
+        """Return the track that a doubt is about: the one that covers its box best in its frame."""
+        here = edits.at(self.plan, doubt.frame).tracks
+        best = max(here, key=lambda t: covered_share(doubt.box, t.boxes[0]), default=None)
+        return best.id if best and covered_share(doubt.box, best.boxes[0]) > 0 else None
+
+    def groups(self) -> dict[int, int]:
+        """Return for each track that of the person it seems to be; see `grouping.group`."""
+        tracks, groups = self._grouped
+        if tracks is not self.plan.tracks:
+            tracks, groups = self._grouped = self.plan.tracks, group(self.plan.tracks, self.desk.timeline)
+        return groups
+
+    def _begin(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:
+        """Start a job, of which there is one at a time."""
+        if self.job and self.job.running:
+            raise Conflict("Something else is still being done.", "Wait for it to be done.")
+        self.job = Job(kind, work)
+        self.job.start()
+        return self.job
+
+    def _step(self, revision: int, taken: list[Plan], given: list[Plan], word: str) -> None:
+        """Go to another state of the plan."""
+        with self._lock:
+            self._check(revision)
+            if not taken:
+                raise UsageError("There is nothing more to undo or redo.")
+            before = self.plan
+            changed = before if word == "undid" else taken[-1]
+            what = changed.edits[-1].what if changed.edits else "a change"
+            self._save(edits.go_back(before, taken[-1], f"{word}: {_first_made(what)}", self.by()))
+            taken.pop()
+            given.append(before)
+            self._drawn_here &= {track.id for track in self.plan.tracks}  # numbers are used again
+
+    def _check(self, revision: int) -> None:
+        """Refuse a change of what is no longer so."""
+        if self.job and self.job.running and self.job.kind == "release":
+            raise Conflict("The copy is being made; the plan stays as it is until that is done.")
+        if revision != self.revision:
+            raise Conflict("The plan was changed meanwhile, perhaps in another tab; this change was not made.")
+        if _hash(self.desk.plan_path.read_bytes()) != self._on_disk:
+            self._take_from_disk()
+            raise Conflict("Another program has changed the plan; this change was not made.")
+
+    def _check_place(self, frame: int, box: Box) -> None:
+        """Refuse what is not in the excerpt, or not in the picture."""
+        source = self.plan.source
+        edits.check_frame(self.plan, frame)
+        if not box.clip(source.width, source.height):
+            raise UsageError("What was drawn lies outside the picture.")
+
+    def _take_repairs(self, signed: Plan) -> None:
+        """Go on with what was added to the plan while a copy of it was made; that can be undone like a change."""
+        with self._lock:
+            data = self.desk.plan_path.read_bytes()
+            if _hash(data) != self._on_disk:
+                self._undo.append(signed)
+                self._save(load_plan(data.decode()).with_settings(signed.settings))
+
+    def _take_from_disk(self) -> None:
+        """Go on with the plan that is on disk."""
+        data = self.desk.plan_path.read_bytes()
+        self.plan, self._on_disk = load_plan(data.decode()), _hash(data)
+        self._undo.clear()
+        self._redo.clear()
+        self.revision += 1
+
+    def _save(self, plan: Plan) -> None:
+        """Make a plan the current one, once it is on disk."""
+        with self._lock:
+            data = dump_plan(plan).encode()
+            custody.write_private(self.desk.plan_path, data)
+            self.plan, self._on_disk = plan, _hash(data)
+            self.revision += 1
+
+    def _release_hold(self) -> None:
+        """Let others review the plan."""
+        os.close(self._hold)
+
+
+def _followed(
+    plan: Plan, by: By, first: int, boxes: Sequence[Box], label: str, name: str, id: int | None,
+    doubts: Sequence[Doubt],
+) -> Plan:  # fmt: skip
+    """Return a plan with what was followed."""
+    made = edits.draw(plan, label, first, boxes, name, by) if id is None else edits.prolong(plan, id, first, boxes, by)
+    left = [doubt for doubt in doubts if doubt in made.doubts]
+    return edits.settle(made, left, "covered", by) if left else made
+
+
+def _first_made(what: str) -> str:
+    """Return what was done in the first place, of an edit that says it was undone or redone."""
+    while what.startswith(("undid: ", "redid: ")):
+        what = what.partition(": ")[2]
+    return what
+
+
+def _hold(plan_path: Path) -> int:
+    """Return the lock of a plan, which is held as long as it is open.
+
+    Raises:
+        OutputError: another review holds it, or it cannot be made.
+    """
+    path = plan_path.with_name(plan_path.name + ".lock")
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise OutputError(
+            f"{plan_path.name} is being reviewed already.", "Go on in that window, or end it with Ctrl-C first."
+        ) from error
+    return lock
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,101 @@
+"""A review that is really served, and a browser's side of speaking to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from redact import custody, detectors, excerpts, pipeline
+from redact.review import server
+from redact.review.session import Desk, Session
+
+
+class Client:
+    """Speaks to a review as its page does."""
+
+    def __init__(self, link: str) -> None:
+        self.link = link
+        self.host = link.split("/")[2]
+        self.cookie = ""
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return the status, headers and body of the answer; headers of None are left out."""
+        own = {"Host": self.host, "Cookie": self.cookie, "Origin": f"http://{self.host}"} | (headers or {})
+        connection = HTTPConnection(self.host, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            if body is not None and "Content-Length" not in own and "Transfer-Encoding" not in own:
+                own["Content-Length"] = str(len(body))
+            for name, value in own.items():
+                if value:
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def enter(self) -> int:
+        """Open the link and keep the cookie."""
+        status, headers, _ = self.send("GET", "/" + self.link.split("/", 3)[3], headers={"Origin": ""})
+        if "set-cookie" in headers:
+            self.cookie = headers["set-cookie"].split(";")[0]
+        return status
+
+    def get(self, path: str) -> Any:
+        """Return what the page is told at a path."""
+        status, _, data = self.send("GET", path)
+        assert status == 200, data
+        return json.loads(data)
+
+    def post(self, wish: str, expect: int = 200, **body: Any) -> Any:
+        """Ask for something, and return the answer."""
+        status, _, data = self.send("POST", f"/api/{wish}", json.dumps(body).encode())
+        assert status == expect, (status, data)
+        return json.loads(data)
+
+    def change(self, wish: str, expect: int = 200, **body: Any) -> Any:
+        """Ask for a change of the plan as it is now."""
+        return self.post(wish, expect, revision=self.get("/api/state")["revision"], **body)
+
+    def wait(self) -> Any:
+        """Return what came of the job."""
+        pause = threading.Event()
+        while (job := self.get("/api/job"))["running"]:
+            pause.wait(0.05)
+        return job
+
+
+@contextmanager
+def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
+    """Serve the review of the one plan in a folder, and end it afterwards."""
+    (path,) = (out / "private").glob("*.plan.json")
+    plan = pipeline.read_plan(path)
+    clip = Path(plan.source.path)
+    timeline = excerpts.find_timeline(plan, path, clip, lambda *_: None)
+    desk = Desk(path, clip, custody.locate_workspace(out), timeline, "Ana", never_show, detectors.load_detectors)
+    links: list[str] = []
+    listening = threading.Event()
+
+    def opened(link: str) -> None:
+        links.append(link)
+        listening.set()
+
+    with Session(desk) as session:
+        served = server.make_server(session, opened)
+        thread = threading.Thread(target=served.run)
+        thread.start()
+        assert listening.wait(20)
+        try:
+            yield Client(links[0])
+        finally:
+            served.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
