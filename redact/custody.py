@@ -159,13 +159,14 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def write_public(space: Workspace, path: Path, data: bytes) -> None:
-    """Write a file that goes with the copies, whole or not at all: it is made in the private folder first.
+    """Write a page that goes with the copies, whole or not at all. The log is written first.
 
     Raises:
         OutputError: it cannot be written.
     """
     draft = space.private / f"{path.name}.draft"
     write_private(draft, data)
+    record(space, "report", {"name": path.name, "sha256": hashlib.sha256(data).hexdigest()})
     try:
         draft.chmod(READABLE)
         draft.replace(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from redact import custody
-from redact.custody import STATEMENT_SUFFIX, Workspace
+from redact.custody import COPY_SUFFIXES, STATEMENT_SUFFIX, Workspace
 from redact.disk import sync_folder, unwritable
 from redact.errors import OutputError, PlanError, VerificationError
 from redact.media import hash_file
@@ -66,7 +66,8 @@ def _released_hashes(space: Workspace) -> dict[str, str]:
     entries: list[Mapping[str, Any]] = [e for e in report.entries if e.get("operation") == "release"]
     copies = {entry["name"]: entry["copy_sha256"] for entry in entries}
     texts = {Path(e["name"]).stem + STATEMENT_SUFFIX: e["statement"].encode() for e in entries}
-    return copies | {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    pages = {e["name"]: e["sha256"] for e in report.entries if e.get("operation") == "report"}
+    return copies | pages | {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
 
 
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
@@ -85,13 +86,11 @@ def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
             f"{strangers[0]} is in the release folder, but redact did not release it. Nothing was copied.",
             "Take it out of that folder, and find out who put it there.",
         )
-    for name in files:
-        stem = name.removesuffix(STATEMENT_SUFFIX).removesuffix(".mp4")
-        if missing := {f"{stem}.mp4", stem + STATEMENT_SUFFIX} - files.keys():
-            raise VerificationError(
-                f"{min(missing)} was released, but is not in the release folder. Nothing was copied.",
-                HOW,
-            )
+    copies = [name for name in hashes if Path(name).suffix in COPY_SUFFIXES]
+    pairs = [{name, Path(name).stem + STATEMENT_SUFFIX} for name in copies]
+    if missing := sorted(name for pair in pairs if pair & files.keys() for name in pair - files.keys()):
+        what = f"{missing[0]} was released, but is not in the release folder. Nothing was copied."
+        raise VerificationError(what, HOW)
     return files
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from redact import custody, disk
 from redact.errors import OutputError
+from redact.media import FrameReader
 from tests.conftest import MadeClip, Result
 from tests.fakes import FakeDetector
 from tests.trees import faces_of, write_small
@@ -198,6 +200,23 @@ def test_what_is_not_as_it_was_released_is_not_handed_over(
     result = redact("release", out, "--to", target)
     assert result.code == code, result
     assert [path.name for path in target.glob("*")] == (["mine.txt"] if change == "full target" else [])
+
+
+@pytest.mark.usefixtures("fake")
+def test_photographs_and_the_public_page_are_handed_over_as_well(
+    redact: Redact, clip: MadeClip, tmp_path: Path
+) -> None:
+    with FrameReader(clip.path) as reader:
+        cv2.imwrite(str(clip.path.with_name("photo.png")), next(iter(reader)).picture)
+    out, target = tmp_path / "out", tmp_path / "target"
+    assert redact("run", clip.path.parent, "-o", out).code == 0
+    for _ in range(2):
+        assert redact("report", out).code == 0
+        assert redact("release", out, "--to", target).code == 0
+    assert {path.suffix for path in target.iterdir()} == {".mp4", ".png", ".json", ".html"}
+    page = out / "release" / "report.html"
+    page.write_text(page.read_text() + " ")
+    assert redact("release", out, "--to", tmp_path / "other").code == 7
 
 
 @pytest.mark.usefixtures("fake")
