@@ -194,8 +194,9 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing_unfinished(jobs: str, smal
     out = tmp_path / "out"
     command = [sys.executable, str(tmp_path / "main.py"), "run", str(tree), "-o", str(out), "--jobs", jobs]
     process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it may be ignored where these tests run
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while count_begun(out) < int(jobs) and time.monotonic() < deadline:
         time.sleep(0.1)
