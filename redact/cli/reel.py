@@ -48,7 +48,8 @@ def reel_command(output: Path, as_json: bool, **given: Any) -> None:
     settings = Settings()
     bars = Bars()
     try:
-        space = custody.open_workspace(output)
+        space = custody.locate_workspace(output)
+        custody.read_log(space)  # makes no folders where nothing was released
         with custody.hold(space):
             eyes = pipeline.face_detectors(pipeline.load_eyes(settings), settings)
             film, verdict = reel.make(space, wish, eyes, bars)
