@@ -152,6 +152,21 @@ def test_only_what_was_released_is_joined(redact: Redact, out: Path, tmp_path: P
     assert not (out / "release" / "film-0001.mp4").exists()
 
 
+def test_a_copy_that_changes_while_the_film_is_made_refuses_it(
+    redact: Redact, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from redact import reel
+
+    def write(*arguments: Any) -> None:
+        with (out / "release" / "excerpt-0002.mp4").open("ab") as file:
+            file.write(b"\0")
+
+    monkeypatch.setattr(reel, "_write", write)
+    result = redact("reel", out)
+    assert (result.code, "excerpt-0002.mp4 is not the file" in result.err) == (7, True), result.err
+    assert not list((out / "private").glob("film*"))
+
+
 def test_captions_are_in_the_picture_exactly_while_they_are_to_be_read(
     redact: Redact, out: Path, tmp_path: Path
 ) -> None:
