@@ -16,7 +16,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -290,7 +290,7 @@ def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Set
     elif settings.keep_names:
         name = clip.stem
     else:
-        name = _known_name(space, identity(source_sha256, settings)) or _next_name(space)
+        name = _known_name(space, identity(source_sha256, settings)) or next_name(space)
     target = copy_path(space, name, suffix)
     if target.exists() and target.samefile(clip):
         raise OutputError(f"The copy would replace the clip itself: {target}.", "Choose another output with -o.")
@@ -305,9 +305,7 @@ def copy_path(space: Workspace, name: str, suffix: str) -> Path:
 
 
 def release(space: Workspace, partial: Path, plan: Plan, verdict: Verdict, clip: Path) -> Path:
-    """Move a checked copy to the release folder, with its statement. The log is written first.
-
-    Copies get their names here, one at a time, so that two that are finished together get different ones.
+    """Move a checked copy of a clip to the release folder, with its statement. The log is written first.
 
     Returns:
         Where the copy is.
@@ -315,19 +313,53 @@ def release(space: Workspace, partial: Path, plan: Plan, verdict: Verdict, clip:
     Raises:
         OutputError: it cannot be moved.
     """
-    statement = json.dumps(make_statement(plan, verdict), indent=1, ensure_ascii=False) + "\n"
+    details = {
+        "clip": clip.name,
+        **identity(plan.source.sha256, plan.settings),
+        "settings": to_plain(plan.settings),
+        "length": to_plain(plan.source.ends - plan.source.begins),
+    }
+
+    def name() -> str:
+        return release_name(space, clip, plan.source.sha256, plan.settings, partial.suffix)
+
+    return publish(space, partial, name, details, make_statement(plan, verdict))
+
+
+def publish(
+    space: Workspace,
+    partial: Path,
+    choose_name: Callable[[], str],
+    details: Mapping[str, Any],
+    statement: Mapping[str, Any],
+) -> Path:
+    """Move a checked file to the release folder, with its statement. The log is written first.
+
+    Files get their names here, one at a time, so that two that are finished together get different ones.
+
+    Args:
+        space: where it is released.
+        partial: the file in the private folder.
+        choose_name: returns its name in the release folder, without suffix.
+        details: what the log says of it besides its name, its hash and its statement.
+        statement: what is published with it.
+
+    Returns:
+        Where the file is.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    text = json.dumps(statement, indent=1, ensure_ascii=False) + "\n"
     try:
         with partial.open("rb") as file, _one_at_a_time(space):
             os.fsync(file.fileno())
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            name = release_name(space, clip, plan.source.sha256, plan.settings, partial.suffix)
+            name = choose_name()
             target = copy_path(space, name, partial.suffix)
-            details = {"clip": clip.name, **identity(plan.source.sha256, plan.settings)}
-            made = {"copy_sha256": sha256, "statement": statement, "settings": to_plain(plan.settings)}
-            length = to_plain(plan.source.ends - plan.source.begins)
-            record(space, "release", {"name": target.name, **details, **made, "length": length})
+            record(space, "release", {"name": target.name, **details, "copy_sha256": sha256, "statement": text})
             draft = space.private / f"{name}{STATEMENT_SUFFIX}"
-            write_private(draft, to_bytes(statement))
+            write_private(draft, to_bytes(text))
             draft.chmod(READABLE)
             partial.chmod(READABLE)
             draft.replace(target.with_name(name + STATEMENT_SUFFIX))
@@ -425,9 +457,16 @@ def make_statement(plan: Plan, verdict: Verdict) -> dict[str, Any]:
         "damaged_frames_covered_whole": plan.source.damaged,
         "stretches_that_could_not_be_decoded": len(plan.source.lost),
         "sound": _sound(settings, any(c.name == UNHEARD for c in verdict.checks)),
+        **describe_checks(verdict),
+        "reviewed_by_a_person": _describe_review(plan),
+    }
+
+
+def describe_checks(verdict: Verdict) -> dict[str, Any]:
+    """Return what a statement says of the checks."""
+    return {
         "checked": {c.name: "held" if c.passed else "failed" for c in verdict.checks if c.passed is not None},
         "not_checked": [c.name for c in verdict.checks if c.passed is None],
-        "reviewed_by_a_person": _describe_review(plan),
     }
 
 
@@ -456,10 +495,10 @@ def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:
     return neutral[-1] if neutral else None
 
 
-def _next_name(space: Workspace) -> str:
+def next_name(space: Workspace, kind: str = "excerpt") -> str:
     """Return the first neutral name after those in use."""
-    used = [int(m[1]) for p in space.release.iterdir() if (m := re.match(r"excerpt-(\d+)\.", p.name))]
-    return f"excerpt-{max(used, default=0) + 1:04d}"
+    used = [int(m[1]) for p in space.release.iterdir() if (m := re.match(rf"{kind}-(\d+)\.", p.name))]
+    return f"{kind}-{max(used, default=0) + 1:04d}"
 
 
 def _head(space: Workspace) -> Path:

@@ -34,7 +34,11 @@ def hand_over(space: Workspace, target: Path) -> list[Path]:
         PlanError: the log is not as it was written.
         VerificationError: a file is not the one that was released; nothing was copied.
     """
-    hashes = _released_hashes(space)
+    entries = released(space)
+    hashes = {name: entry["copy_sha256"] for name, entry in entries.items()}
+    texts = {Path(name).stem + STATEMENT_SUFFIX: entry["statement"].encode() for name, entry in entries.items()}
+    hashes |= {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    hashes |= {name: entry["sha256"] for name, entry in released(space, "report").items()}
     files = _find_files(space, hashes)
     _refuse_strangers(space, target, files)
     drafts = {target / name: target / f"{name}.new" for name in files}
@@ -55,19 +59,20 @@ def hand_over(space: Workspace, target: Path) -> list[Path]:
     return [target / name for name in files]
 
 
-def _released_hashes(space: Workspace) -> dict[str, str]:
-    """Return the sha256 of every file that was released, by its name, as the log says."""
+def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[str, Any]]:
+    """Return what the log says of every copy that was released, by its name; or of every public page ("report").
+
+    Raises:
+        OutputError: there is no log.
+        PlanError: it is not as it was written.
+    """
     report = custody.read_log(space)
     if report.faults:
         raise PlanError(
             f"The log is not as it was written, and cannot say what was released: {'; '.join(report.faults)}.",
             "Find out who could write to the folder; compare with a backup of it.",
         )
-    entries: list[Mapping[str, Any]] = [e for e in report.entries if e.get("operation") == "release"]
-    copies = {entry["name"]: entry["copy_sha256"] for entry in entries}
-    texts = {Path(e["name"]).stem + STATEMENT_SUFFIX: e["statement"].encode() for e in entries}
-    pages = {e["name"]: e["sha256"] for e in report.entries if e.get("operation") == "report"}
-    return copies | pages | {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    return {entry["name"]: entry for entry in report.entries if entry.get("operation") == operation}
 
 
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:

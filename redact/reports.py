@@ -48,6 +48,7 @@ class Work:
         copy: name of the released copy; "" where there is none.
         held_back: why it was not released, where the log says so.
         doubtful: the copy was made from another plan than this, so far as its statement tells.
+        joined: the names of the copies of which it is a film.
     """
 
     file: str
@@ -57,6 +58,7 @@ class Work:
     copy: str = ""
     held_back: str = ""
     doubtful: bool = False
+    joined: tuple[str, ...] = ()
 
 
 def collect(space: Workspace, log: LogReport) -> list[Work]:
@@ -84,8 +86,8 @@ def collect(space: Workspace, log: LogReport) -> list[Work]:
             )
         )
     named = {work.copy for work in found}
-    loose = {str(e["name"]) for e in log.entries if e.get("operation") == "release"} - named
-    return [*found, *(Work(name, None, copy=name) for name in sorted(loose))]
+    loose = {str(e["name"]): e for e in log.entries if e.get("operation") == "release" and e["name"] not in named}
+    return [*found, *(Work(name, None, copy=name, joined=tuple(e.get("joined", ()))) for name, e in loose.items())]
 
 
 def _agrees(statement: Mapping[str, Any], plan: Plan) -> bool:
@@ -134,7 +136,8 @@ def _in_words(value: Any) -> str:
 def _summary(work: Work) -> tuple[str, ...]:
     """Return a clip's row of the table at the top."""
     if work.plan is None:
-        return work.file, work.copy, "the plan is not in this folder or cannot be read", ""
+        said = _without_plan(work)
+        return work.file, work.copy, said[:1].lower() + said[1:], ""
     plan = work.plan
     return (
         _clip(plan),
@@ -144,10 +147,16 @@ def _summary(work: Work) -> tuple[str, ...]:
     )
 
 
+def _without_plan(work: Work) -> str:
+    """Return what is to be known where there is no plan."""
+    return f"A film of {', '.join(work.joined)}" if work.joined else "The plan is not in this folder or cannot be read"
+
+
 def _section(work: Work) -> str:
     """Return what is to be known about one clip."""
     if work.plan is None:
-        return f"<h2>{escape(work.file)}</h2><p class='alarm'>The plan is not in this folder or cannot be read.</p>"
+        kind = "" if work.joined else " class='alarm'"
+        return f"<h2>{escape(work.file)}</h2><p{kind}>{escape(_without_plan(work))}.</p>"
     plan = work.plan
     tracks = [(str(t.id), t.label, _stretch(plan, t.first, t.last), _decision(t)) for t in plan.tracks]
     doubts = [(f"{d.risk:.2f}", _stretch(plan, d.first, d.last), d.reason) for d in plan.doubts]

@@ -94,7 +94,9 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
     checks += _check_still(copy) if plan.source.still else _check_contents(copy, sound is not None)
     if sound is not None:
         with sound:
-            checks += _check_sound(plan, copy, sound) if all(c.passed for c in checks) else []
+            begin = plan.settings.from_time or Fraction(0)
+            mute = [(a - begin, b - begin) for a, b in plan.settings.mute]
+            checks += check_sound(copy, sound, mute, plan.settings.beep) if all(c.passed for c in checks) else []
     verdict = Verdict((*checks, *_not_made(plan, sound is not None, bool(detectors))))
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 
@@ -106,7 +108,7 @@ def verify_alone(file: Path) -> Verdict:
         InputError: the file cannot be read at all.
     """
     compared = Check("covered as the plan says", None, "not compared: no plan was given")
-    return Verdict((_check_residue(file), compared))
+    return Verdict((check_residue(file), compared))
 
 
 def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, progress: Progress) -> _Comparison:
@@ -202,7 +204,7 @@ def _check_contents(copy: Path, sound_expected: bool) -> list[Check]:
     return [
         Check("only the expected streams", expected, ", ".join((*contents.streams, contents.pixel_format))),
         Check("no tags or chapters", not loose, ", ".join(loose) or "none found"),
-        _check_residue(copy),
+        check_residue(copy),
     ]
 
 
@@ -213,7 +215,7 @@ def _check_still(copy: Path) -> list[Check]:
     return [Check("nothing in the file but the picture", clean, figure)]
 
 
-def _check_residue(file: Path) -> Check:
+def check_residue(file: Path) -> Check:
     """Return the check of every box of a file."""
     residue = find_residue(file)
     return Check("nothing in the file but pictures and sound", not residue, "; ".join(residue) or "none found")
@@ -231,10 +233,17 @@ def _not_made(plan: Plan, sound: bool, looked: bool) -> list[Check]:
     return checks
 
 
-def _check_sound(plan: Plan, copy: Path, sound: SoundReader) -> list[Check]:
-    """Return the checks of the sound: it is the one that was asked for, in step, and not heard where it is muted."""
-    begin = plan.settings.from_time or Fraction(0)
-    mute = [(a - begin, b - begin) for a, b in plan.settings.mute]
+def check_sound(
+    copy: Path, sound: SoundReader, mute: Sequence[tuple[Fraction, Fraction]] = (), beep: bool = False
+) -> list[Check]:
+    """Return the checks of the sound: it is the one that was asked for, in step, and not heard where it is muted.
+
+    Args:
+        copy: the file to check.
+        sound: what was asked for.
+        mute: begin and end of the stretches without sound, in seconds from the beginning of the copy.
+        beep: a tone instead of silence there.
+    """
     with SoundReader(copy) as heard:
         seen = compare_sounds(sound, heard, mute)
     same = seen.likeness >= SAME_SOUND and seen.missing_s <= SOUND_CUT_S
@@ -243,7 +252,7 @@ def _check_sound(plan: Plan, copy: Path, sound: SoundReader) -> list[Check]:
     )
     checks = [Check("the sound is what was asked for, in step", same, figure)]
     if mute:
-        allowed = TONE_OFF if plan.settings.beep else SILENT
+        allowed = TONE_OFF if beep else SILENT
         off = f"worst part {seen.muted_off:.4f} of full scale off, allowed {allowed}"
         checks.append(Check("muted parts are silent, or a tone", seen.muted_off <= allowed, off))
     return checks

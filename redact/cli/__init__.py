@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 import redact
-from redact.cli import exchange, folders, house, libraries, passes, review
+from redact.cli import exchange, folders, house, libraries, passes, reel, review
 from redact.cli.results import complain
 from redact.errors import RedactError
 
@@ -25,6 +25,7 @@ def cli() -> None:
 for command in (
     *(passes.run_command, passes.analyse_command, passes.render_command, passes.verify_command),
     *(review.review_command, passes.sheet_command, passes.log_command, folders.status_command, folders.release_command),
+    reel.reel_command,
     *(libraries.mark_group, libraries.camera_group, libraries.models_group),
     *(exchange.export_command, exchange.import_command),
     *(house.doctor_command, house.report_command, house.bundle_command),

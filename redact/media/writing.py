@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange
 from redact.crew import one_thread
 from redact.errors import OutputError
 from redact.media.files import unwritable
-from redact.media.frames import FRAMES_AHEAD, Picture
+from redact.media.frames import FRAMES_AHEAD, Colour, Picture
 from redact.media.pixels import as_encoded, to_420
 from redact.media.reading import FrameReader
 from redact.media.sound import Chunk, SoundReader
@@ -30,6 +30,22 @@ SOUND_BITS = 128_000  # a second and channel: even white noise stays like itself
 PRESET = "veryfast"  # bench/speed.py: half the time of "medium"; at one crf the sizes differ by under a tenth
 
 
+class Form(Protocol):
+    """What a copy takes from what it is made of."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second; good for guesses only."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of the times, in seconds."""
+
+    @property
+    def colour(self) -> Colour:
+        """How numbers become colours."""
+
+
 class FrameWriter:
     """Writes H.264 in MP4: one picture stream, at most one sound stream, and nothing else. A context manager.
 
@@ -37,7 +53,7 @@ class FrameWriter:
 
     Args:
         path: the file to write; it must not exist.
-        like: the reader whose rate, time base and colours the copy takes.
+        like: whose rate, time base and colours the copy takes, as a reader.
         crf: constant rate factor.
         sound: the sound to encode beside the pictures.
 
@@ -45,7 +61,7 @@ class FrameWriter:
         OutputError: the file cannot be written, or the encoder failed.
     """
 
-    def __init__(self, path: Path, like: FrameReader, crf: int, sound: SoundReader | None = None) -> None:
+    def __init__(self, path: Path, like: Form, crf: int, sound: SoundReader | None = None) -> None:
         self.path = path
         self._like, self._crf = like, crf
         self._unit = Fraction(1, like.time_base.denominator)
