@@ -4,13 +4,14 @@ import { getJson, post } from "./api.js";
 import { askName, askShow } from "./dialogs.js";
 import { Viewer, tidy } from "./picture.js";
 import { openSignoff, signOff } from "./signoff.js";
+import { Sound } from "./sound.js";
 import { Timeline, clock } from "./timeline.js";
 import { $, element, say } from "./words.js";
 
 const WIDER = 0.15;      // share by which W widens
 const AROUND_MS = 700;   // before and after a doubt that its loop shows
 
-let clip, state, viewer, timeline;
+let clip, state, viewer, timeline, sound;
 let chosen = new Set();  // numbers of tracks
 let current = 0;         // place of the doubt in the list
 let saving = 0;
@@ -33,6 +34,7 @@ function take(fresh) {
   viewer.limits = [state.first, state.first + state.frames - 1];
   viewer.setRevision(state.revision);
   timeline.setState(state);
+  sound.setState(state.sound);
   $("doubts-left").textContent = state.doubts.length === 1 ? "1 doubt left" : `${state.doubts.length} doubts left`;
   showSeen(state.seen);
   $("undo").disabled = !state.undo;
@@ -342,7 +344,8 @@ const DO = {
     const here = (viewer.shown?.regions || []).map((region) => region[0]);
     if (here.length) choose(new Set([here[(here.indexOf(ids()[0]) + 1) % here.length]]));
   },
-  escape: () => { if (viewer.draft) setDraft(null); else choose(new Set()); },
+  mute: () => sound.mark(),
+  escape: () => { if (viewer.draft) setDraft(null); else if (!sound.leave()) choose(new Set()); },
   help: () => $("help").showModal(),
   signoff: () => { viewer.pause(); viewer.report(); openSignoff(state, clip.who, (n) => viewer.time(n)); },
 };
@@ -362,6 +365,7 @@ const KEYS = [
   ["b", 0, 0, DO.split, "Split here"], ["j", 0, 0, DO.join, "Join"], ["h", 0, 0, DO.show, "Leave visible, or cover again"], ["x", 0, 0, DO.remove, "Delete, or not needed"],
   ["u", 0, 0, null, "Hold: look under the selected cover"], ["d", 0, 0, DO.draw, "Draw: arrows move it, Shift+arrows size it, Enter follows it"],
   ["i", 0, 0, DO.cutIn, "The excerpt begins here"], ["o", 0, 0, DO.cutOut, "The excerpt ends here"],
+  ["k", 0, 0, DO.mute, "Mute the sound from here; again: to here"],
   ["z", 0, 0, DO.undo, "Undo"], ["z", 1, 0, DO.redo, "Redo"], ["z", 0, 1, DO.undo, ""], ["z", 1, 1, DO.redo, ""], ["y", 0, 1, DO.redo, ""],
   ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["q", 0, 0, DO.lines, "Hide or show the lines around covers"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
   ["Enter", 0, 1, DO.signoff, "Sign off"], ["?", 0, 0, DO.help, "This map"], ["Escape", 0, 0, DO.escape, "Nothing selected; leave the drawing"],
@@ -422,6 +426,8 @@ async function begin() {
     pick(wanted, add);
     if (jumpTo) { viewer.pause(); viewer.go(Math.min(...wanted.map((id) => track(id).first))); }
   } });
+  sound = new Sound({ change, frame: () => viewer.frame, seek: (ms) => { viewer.pause(); viewer.go(viewer.frameAt(ms)); },
+    first: () => viewer.time(state.first), end: () => viewer.time(state.first + state.frames - 1) + timeline.step });
   take(await getJson("/api/state"));
   viewer.frame = -1;
   if (state.doubts.length) goDoubt(0, false); else viewer.go(state.first);
