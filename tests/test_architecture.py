@@ -33,6 +33,7 @@ LAYERS = {
         "marks",
         "cameras",
         "edits",
+        "clothes",
     ),
     3: (
         *("analysis", "rendering", "verification", "custody", "sheets", "queue", "doctor"),

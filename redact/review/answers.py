@@ -53,6 +53,7 @@ def state(session: Session) -> dict[str, Any]:
         "redo": redo,
         "seen": session.seen.count(source),
         "sound": _sound(plan.settings),
+        "looking": session.wardrobe.looking,
         "review": plan.review and {"who": plan.review.who, "when": plan.review.when},
         "job": job(session.job),
     }  # fmt: skip

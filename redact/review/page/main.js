@@ -15,6 +15,7 @@ let clip, state, viewer, timeline, sound;
 let chosen = new Set();  // numbers of tracks
 let current = 0;         // place of the doubt in the list
 let saving = 0;
+const clothes = { timer: 0 };
 
 async function fail(error) {
   say([error.message, error.advice].filter(Boolean).join(" "));
@@ -25,6 +26,9 @@ async function fail(error) {
 
 const track = (id) => state.tracks.find((t) => t.id === id);
 const ids = () => [...chosen];
+const named = () => (chosen.size > 1
+  ? `That the tracks ${ids().join(", ")} are of one person may be a guess (by place, time and clothes): look at each of them first. They`
+  : `Track ${ids()[0]}`);
 const doubt = () => state.doubts[current] || null;
 
 function take(fresh) {
@@ -43,6 +47,8 @@ function take(fresh) {
   $("excerpt").textContent = `Frames ${state.first} to ${state.first + state.frames - 1}, ${clock(viewer.time(state.first))} to ${clock(viewer.time(state.first + state.frames - 1))}`;
   showDoubts();
   choose(chosen);
+  clearTimeout(clothes.timer);  // rows change when all clothes have been looked at
+  if (state.looking) clothes.timer = setTimeout(reload, 1500);
   if (viewer.frame < viewer.limits[0] || viewer.frame > viewer.limits[1]) viewer.go(viewer.frame, true);
 }
 
@@ -289,14 +295,14 @@ const DO = {
   remove: async () => {
     if (!need()) return;
     if (ids().every((id) => track(id).origin === "person")) { await change("remove", { tracks: ids() }); return; }
-    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will no longer be covered.`, "nobody is there", clip.who);
+    const given = await askShow(`${named()} will no longer be covered.`, "nobody is there", clip.who);
     if (given) await change("show", { tracks: ids(), ...given });
   },
   show: async () => {
     if (!need()) return;
     if (ids().some((id) => track(id).action === "show")) { await change("cover", { tracks: ids() }); return; }
     if (clip.never_show) { say("This review was opened with --never-show: what was found stays covered."); return; }
-    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will be seen.`, "", clip.who);
+    const given = await askShow(`${named()} will be seen.`, "", clip.who);
     if (given) await change("show", { tracks: ids(), ...given });
   },
   follow: async () => {
