@@ -22,6 +22,7 @@ def clip(session: Session) -> dict[str, Any]:
     source, line = session.plan.source, session.desk.timeline
     return {
         "name": session.desk.clip.name,
+        "plan": session.desk.plan_path.name,
         "width": source.width,
         "height": source.height,
         "first": line.first,
@@ -40,6 +41,7 @@ def state(session: Session) -> dict[str, Any]:
     groups = session.groups()
     return {
         "revision": revision,
+        "plan": session.desk.plan_path.name,
         "first": source.first,
         "frames": source.frames,
         "tracks": [_track(track, groups[track.id]) for track in plan.tracks],

@@ -66,13 +66,17 @@ class Desk:
 class Session:
     """One review. For any number of threads. A context manager: nobody else may review the plan meanwhile.
 
+    Args:
+        desk: what it works on.
+        revision: the number of the plan's first state.
+
     Raises:
         InputError: the plan or the clip cannot be read.
         OutputError: the plan is being reviewed already.
         PlanError: the plan is none, or of another clip.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, revision: int = 0) -> None:
         self.desk = desk
         self._lock = threading.RLock()
         self._hold = _hold(desk.plan_path)
@@ -89,7 +93,7 @@ class Session:
         self._redo: list[Plan] = []
         self._grouped: tuple[tuple[Track, ...], int, dict[int, int]] = ((), -1, {})
         self.wardrobe = Wardrobe(self.frames)
-        self.revision = 0
+        self.revision = revision
         self.job: Job | None = None
         custody.record(desk.space, "review", {"clip": desk.clip.name, "by": desk.who})
 

@@ -32,6 +32,7 @@ const named = () => (chosen.size > 1
 const doubt = () => state.doubts[current] || null;
 
 function take(fresh) {
+  if (fresh.plan !== clip.plan) { location.reload(); return; }  // another tab has turned to another clip
   state = fresh;
   current = Math.min(current, Math.max(state.doubts.length - 1, 0));
   chosen = new Set(ids().filter((id) => track(id)));
@@ -407,12 +408,38 @@ function draftKey(event, key) {
   return true;
 }
 
+// ---- the other clips of the folder
+
+async function turnTo(number) {
+  viewer.pause();
+  try {
+    await viewer.report();
+    await post("/api/open", { number });
+    location.reload();
+  } catch (error) { $("plans").value = clip.number; await fail(error); }
+}
+
+function offerNext() {
+  const next = clip.plans.findIndex((plan, n) => plan.waits && n !== clip.number);
+  $("next-clip").hidden = next < 0 || $("finish").hidden;
+  if (next >= 0) $("next-clip").textContent = `Next clip: ${clip.plans[next].name}`;
+  $("next-clip").onclick = () => turnTo(next);
+}
+
+function showPlans() {
+  $("plans").hidden = clip.plans.length < 2;
+  $("plans").replaceChildren(...clip.plans.map((plan, n) => element("option", `${n + 1}. ${plan.name}: ${plan.words}`, { value: n, disabled: plan.words === "cannot be read" })));
+  $("plans").value = clip.number;
+  $("plans").onchange = () => turnTo(Number($("plans").value));
+}
+
 // ---- beginning
 
 async function begin() {
   [clip] = [await getJson("/api/clip")];
   document.title = `Review: ${clip.name}`;
   $("clip-name").textContent = clip.name;
+  showPlans();
   viewer = new Viewer(clip, {
     frame: (n) => {
       if (document.activeElement !== $("frame")) $("frame").value = n;
@@ -440,9 +467,9 @@ async function begin() {
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
-    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
+    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); offerNext(); }, "signoff-no": () => $("signoff").close(),
     finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
-      $("finish").hidden = $("signoff-no").hidden = true; } };
+      $("finish").hidden = $("next-clip").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   for (const made of document.querySelectorAll("[data-key]")) {
     made.onclick = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];

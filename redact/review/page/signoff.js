@@ -27,7 +27,7 @@ export function openSignoff(state, who, time) {
   $("signoff-who").value = $("signoff-who").value || who;
   $("signoff-result").replaceChildren();
   $("signoff-form").hidden = $("signoff-yes").hidden = false;
-  $("finish").hidden = true;
+  $("finish").hidden = $("next-clip").hidden = true;
   $("signoff").showModal();
 }
 
