@@ -45,6 +45,7 @@ export class Sound {
     $("sound-beep").disabled = !mute.length;
     $("mute").replaceChildren(this.from === null ? "Mute from here" : `Mute frame ${this.from} to here`, " ", element("kbd", "K"));
     $("mute").disabled = audio === "none";
+    $("mute").title = audio === "none" ? "The copy has no sound: keep the clip's sound first" : "Mute from this frame, then to another (K)";
     $("muted").replaceChildren(...mute.map(([a, b], place) => {
       const item = element("li"), words = span([a, b], first, end);
       item.append(element("button", words, { title: "Go there", onclick: () => this.on.seek(Math.max(a, first)) }),
