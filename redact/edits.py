@@ -314,6 +314,11 @@ def cut(plan: Plan, source: Source, settings: Settings, by: By) -> Plan:
     return replace(_edited(plan, by, what, tracks), source=source, settings=settings, doubts=doubts)
 
 
+def set_sound(plan: Plan, settings: Settings, what: str, by: By) -> Plan:
+    """Return a plan with other settings of the sound; `what` says which, for the list of edits."""
+    return replace(_edited(plan, by, what, plan.tracks), settings=settings)
+
+
 def go_back(plan: Plan, to: Plan, what: str, by: By) -> Plan:
     """Return what is covered in another state of a plan, with the edits of this one and that of going there."""
     return replace(to, edits=_edited(plan, by, what, plan.tracks).edits, review=None)

@@ -1,17 +1,21 @@
-"""The frames of a plan's excerpt, and shorter excerpts of the same clip."""
+"""The frames of a plan's excerpt, shorter excerpts of the same clip, and parts of it without sound."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+from redact.errors import UsageError
 from redact.media import Digest, open_excerpt
 from redact.plan import Plan, Settings, Source
 from redact.scenes import Clock
 from redact.sightings import Timeline, load_timeline
 
 Progress = Callable[[int, int | None], None]
+
+TAIL_S = Fraction(3600)  # how long a part that is muted to the clip's last frame goes on: sound may last longer
 
 
 def find_timeline(plan: Plan, path: Path, clip: Path, progress: Progress) -> Timeline:
@@ -73,3 +77,30 @@ def cut_source(
         digest=digest.hexdigest(), damaged=damaged,
     )  # fmt: skip
     return shorter, settings
+
+
+def mute(plan: Plan, timeline: Timeline, first: int, last: int) -> Settings:
+    """Return the settings of a plan in which nothing is heard from one frame to another, and not during it.
+
+    At the excerpt's ends that is all of the sound before and after the pictures as well.
+
+    Args:
+        plan: of the excerpt.
+        timeline: the frames that were analysed.
+        first: index of the first frame.
+        last: index of the last frame.
+
+    Raises:
+        UsageError: the copy has no sound, or these frames are muted already.
+    """
+    source, settings = plan.source, plan.settings
+    if settings.audio == "none":
+        raise UsageError("The copy has no sound: there is nothing to mute.", "Keep the clip's sound first.")
+    begin = timeline.time(first) if first > source.first else settings.from_time or Fraction(0)
+    if last + 1 < source.first + source.frames:
+        end = timeline.time(last + 1)
+    else:
+        end = settings.to_time or source.ends + TAIL_S
+    if any(a <= begin and end <= b for a, b in settings.mute):
+        raise UsageError(f"Frames {first} to {last} are muted already.")
+    return replace(settings, mute=tuple(sorted((*settings.mute, (begin, end)))))

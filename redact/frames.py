@@ -127,9 +127,13 @@ class CoveredFrames:
 
     def between(self, first: int, last: int) -> Iterator[Frame]:
         """Yield frames of the clip in order, uncovered, from one to another; others may be shown meanwhile."""
-        with FrameSeeker(self._clip, self._timeline.first, self._timeline.times, self._stream) as seeker:
+        with self.apart() as seeker:
             for frame in range(first, last + 1):
                 yield seeker.read(frame)
+
+    def apart(self) -> FrameSeeker:
+        """Return a seeker of its own for frames of the clip, uncovered; others may be shown meanwhile."""
+        return FrameSeeker(self._clip, self._timeline.first, self._timeline.times, self._stream)
 
     def _keep(self, key: Hashable, data: bytes) -> None:
         """Keep an encoded picture, and let go of those that were not shown for longest."""

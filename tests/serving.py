@@ -12,7 +12,8 @@ from typing import Any
 
 from redact import custody, detectors, excerpts, pipeline
 from redact.review import server
-from redact.review.session import Desk, Session
+from redact.review.session import Desk
+from redact.review.shelf import Shelf
 
 
 class Client:
@@ -75,12 +76,15 @@ class Client:
 
 @contextmanager
 def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
-    """Serve the review of the one plan in a folder, and end it afterwards."""
-    (path,) = (out / "private").glob("*.plan.json")
-    plan = pipeline.read_plan(path)
-    clip = Path(plan.source.path)
-    timeline = excerpts.find_timeline(plan, path, clip, lambda *_: None)
-    desk = Desk(path, clip, custody.locate_workspace(out), timeline, "Ana", never_show, detectors.load_detectors)
+    """Serve the review of the plans in a folder, and end it afterwards."""
+
+    def make_desk(path: Path) -> Desk:
+        plan = pipeline.read_plan(path)
+        clip = Path(plan.source.path)
+        timeline = excerpts.find_timeline(plan, path, clip, lambda *_: None)
+        return Desk(path, clip, custody.locate_workspace(out), timeline, "Ana", never_show, detectors.load_detectors)
+
+    paths = sorted((out / "private").glob("*.plan.json"))
     links: list[str] = []
     listening = threading.Event()
 
@@ -88,8 +92,8 @@ def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
         links.append(link)
         listening.set()
 
-    with Session(desk) as session:
-        served = server.make_server(session, opened)
+    with Shelf(paths, make_desk) as shelf:
+        served = server.make_server(shelf, opened)
         thread = threading.Thread(target=served.run)
         thread.start()
         assert listening.wait(20)

@@ -34,6 +34,7 @@ LAYERS = {
         "cameras",
         "edits",
         "films",
+        "clothes",
     ),
     3: (
         *("analysis", "rendering", "verification", "custody", "sheets", "queue", "doctor"),

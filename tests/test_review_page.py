@@ -198,6 +198,29 @@ def test_holding_shows_what_is_under_one_cover_and_letting_go_hides_it(page: Any
     assert page.evaluate(drawn) < 2 * before
 
 
+def test_a_part_is_muted_from_one_frame_to_another_by_keys_and_heard_again(page: Any, out: Path) -> None:
+    page.keyboard.press("k")
+    page.wait_for_selector("#toast:visible")
+    assert "has no sound" in page.inner_text("#toast")
+    page.check("#sound-keep")
+    page.wait_for_selector("#mute:enabled")
+    for number in (9, 4):  # from the later end to the earlier one
+        page.fill("#frame", str(number))
+        page.keyboard.press("Enter")
+        frame(page, number)
+        page.keyboard.press("k")
+    page.wait_for_selector("#muted li")
+    assert "0:00.160 to 0:00.400" in page.inner_text("#muted")
+    page.keyboard.press("Control+Enter")
+    assert "Muted parts: 1" in page.text_content("#signoff-list")
+    page.keyboard.press("Escape")
+    page.click("#muted li button:last-child")
+    until(page, "!document.querySelector('#muted li')")
+    page.keyboard.press("z")
+    page.wait_for_selector("#muted li")
+    assert len(plan_in(out).settings.mute) == 1
+
+
 def test_two_tabs_do_not_overwrite_each_other(page: Any, out: Path) -> None:
     other = page.context.new_page()
     other.goto(re.match(r"http://[^/]+/", page.url)[0])

@@ -49,17 +49,22 @@ def review_command(
             "Install it with `pip install 'redact[review]'`.",
         ) from error
     from redact import custody, excerpts, pipeline
-    from redact.review.session import Desk, Session
+    from redact.review.session import Desk
+    from redact.review.shelf import Shelf
 
-    path, space = _find_plan(target, output, given)
-    plan = pipeline.read_plan(path)
-    source = clip or Path(plan.source.path)
-    bars = Bars()
-    try:
-        timeline = excerpts.find_timeline(plan, path, source, bars("time line"))
-    finally:
-        bars.close()
-    desk = Desk(path, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
+    paths, space = _find_plans(target, output, given)
+    if clip and len(paths) > 1:
+        raise UsageError(f"--clip names one clip, and there are {len(paths)} plans in {target}.", "Name one of them.")
+
+    def make_desk(path: Path) -> Desk:
+        plan = pipeline.read_plan(path)
+        source = clip or Path(plan.source.path)
+        bars = Bars()
+        try:
+            timeline = excerpts.find_timeline(plan, path, source, bars("time line"))
+        finally:
+            bars.close()
+        return Desk(path, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
 
     def opened(link: str) -> None:
         click.echo(f"The review is open at {link}")
@@ -68,27 +73,25 @@ def review_command(
             webbrowser.open(link)
 
     custody.open_workspace(space.copy or space.private.parent)
-    with Session(desk) as session, suppress(KeyboardInterrupt):
-        server.make_server(session, opened).run()
+    with Shelf(paths, make_desk) as shelf, suppress(KeyboardInterrupt):
+        server.make_server(shelf, opened).run()
     click.echo("The review has ended. What was decided is kept in the plan.")
 
 
-def _find_plan(target: Path, output: Path | None, given: dict[str, Any]) -> tuple[Path, Workspace]:
-    """Return the plan that is meant and where its copy goes; that of a clip is made where there is none."""
+def _find_plans(target: Path, output: Path | None, given: dict[str, Any]) -> tuple[list[Path], Workspace]:
+    """Return the plans that are meant and where their copies go; that of a clip is made where there is none."""
     from redact import custody
 
     if target.suffix == ".json":
-        return target, _space_of(target, output)
+        return [target], _space_of(target, output)
     space = custody.locate_workspace(target)
     plans = sorted(space.private.glob("*.plan.json"))
-    if len(plans) == 1:
-        return plans[0], space
     if plans:
-        names = ", ".join(str(plan) for plan in plans)
-        raise UsageError(f"There are {len(plans)} plans in {target}.", f"Name one of them: {names}.")
+        return plans, space
     if target.is_dir():
         raise InputError(f"There is no plan in {target}.", "Make one with `redact analyse CLIP -o OUT`.")
-    return _plan_of_clip(target, output, given)
+    path, space = _plan_of_clip(target, output, given)
+    return [path], space
 
 
 def _space_of(plan: Path, output: Path | None) -> Workspace:

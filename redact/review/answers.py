@@ -10,7 +10,7 @@ from starlette.responses import Response
 from redact import edits
 from redact.errors import UsageError
 from redact.geometry import Box
-from redact.plan import Track
+from redact.plan import AUDIO, Settings, Track
 from redact.review.jobs import Job
 from redact.review.session import Session
 
@@ -22,6 +22,7 @@ def clip(session: Session) -> dict[str, Any]:
     source, line = session.plan.source, session.desk.timeline
     return {
         "name": session.desk.clip.name,
+        "plan": session.desk.plan_path.name,
         "width": source.width,
         "height": source.height,
         "first": line.first,
@@ -40,6 +41,7 @@ def state(session: Session) -> dict[str, Any]:
     groups = session.groups()
     return {
         "revision": revision,
+        "plan": session.desk.plan_path.name,
         "first": source.first,
         "frames": source.frames,
         "tracks": [_track(track, groups[track.id]) for track in plan.tracks],
@@ -52,6 +54,8 @@ def state(session: Session) -> dict[str, Any]:
         "undo": undo,
         "redo": redo,
         "seen": session.seen.count(source),
+        "sound": _sound(plan.settings),
+        "looking": session.wardrobe.looking,
         "review": plan.review and {"who": plan.review.who, "when": plan.review.when},
         "job": job(session.job),
     }  # fmt: skip
@@ -99,6 +103,13 @@ def job(work: Job | None) -> dict[str, Any] | None:
 def sides(box: Box) -> list[int]:
     """Return left, top, right and bottom of a box."""
     return [box.x0, box.y0, box.x1, box.y1]
+
+
+def _sound(settings: Settings) -> dict[str, Any]:
+    """Return what becomes of the sound; times in milliseconds. Where a file takes its place, its name is not said."""
+    how = settings.audio if settings.audio in AUDIO else "file"
+    mute = [[round(begin * 1000), round(end * 1000)] for begin, end in settings.mute]
+    return {"audio": how, "beep": settings.beep, "mute": mute}
 
 
 def _track(track: Track, group: int) -> dict[str, Any]:

@@ -20,19 +20,30 @@ from redact.errors import RedactError, UsageError
 from redact.review import answers, wishes
 from redact.review.gate import MOST_HEADERS, Gate
 from redact.review.session import Conflict, Session
+from redact.review.shelf import Shelf, describe
 
 HOST = "127.0.0.1"
 MOST_AT_ONCE = 1024  # connections; a request that waits holds little, and 40 at most are worked on
 
 
-def make_app(session: Session, close: Callable[[], None]) -> Starlette:
+def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
     """Return the application of a review.
 
     Args:
-        session: the review.
+        shelf: what is reviewed.
         close: ends the server; called when the page says that the person is done.
     """
     files = _page_files()
+
+    def answer(make: Callable[[Session], Response]) -> Response:
+        session = shelf.session
+        try:
+            return _answer(lambda: make(session))
+        except Exception as error:
+            if session is not shelf.session:  # it was closed meanwhile
+                return _complaint(Conflict("Another clip is being reviewed now."), 409)
+            logging.getLogger(__name__).exception("a request of the review failed")
+            return _complaint(RedactError(f"redact has a bug: {type(error).__name__}: {error}."), 500)
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -42,25 +53,38 @@ def make_app(session: Session, close: Callable[[], None]) -> Starlette:
 
     def frame(request: Request) -> Response:
         number = request.path_params["frame"]
-        return _answer(lambda: answers.picture(session, number, request.query_params.get("w")))
+        return answer(lambda session: answers.picture(session, number, request.query_params.get("w")))
 
     def state(request: Request) -> Response:
-        return _answer(lambda: JSONResponse(answers.state(session)))
+        return answer(lambda session: JSONResponse(answers.state(session)))
 
     def clip(request: Request) -> Response:
-        return _answer(lambda: JSONResponse(answers.clip(session)))
+        return answer(
+            lambda session: JSONResponse(answers.clip(session) | {"number": shelf.number, "plans": describe(shelf)})
+        )
 
     def keys(request: Request) -> Response:
-        return _answer(lambda: JSONResponse(answers.keys(session, request.path_params["id"])))
+        return answer(lambda session: JSONResponse(answers.keys(session, request.path_params["id"])))
 
     def job(request: Request) -> Response:
-        return JSONResponse(answers.job(session.job))
+        return answer(lambda session: JSONResponse(answers.job(session.job)))
 
     async def wish(request: Request) -> Response:
         body = await request.body()
         return await run_in_threadpool(
-            _answer, lambda: wishes.grant(session, request.path_params["wish"], _parse(body))
+            answer, lambda session: wishes.grant(session, request.path_params["wish"], _parse(body))
         )
+
+    def turn(body: dict[str, Any]) -> Response:
+        number = body.get("number")
+        if type(number) is not int:
+            raise UsageError("The number of a plan is expected.")
+        shelf.open(number)
+        return JSONResponse({})
+
+    async def open_other(request: Request) -> Response:
+        body = await request.body()
+        return await run_in_threadpool(answer, lambda _: turn(_parse(body)))
 
     async def done(request: Request) -> Response:
         close()
@@ -76,16 +100,17 @@ def make_app(session: Session, close: Callable[[], None]) -> Starlette:
             Route("/api/keys/{id:int}", keys),
             Route("/api/job", job),
             Route("/api/close", done, methods=["POST"]),
+            Route("/api/open", open_other, methods=["POST"]),
             Route("/api/{wish}", wish, methods=["POST"]),
         ]
     )
 
 
-def make_server(session: Session, opened: Callable[[str], None]) -> uvicorn.Server:
+def make_server(shelf: Shelf, opened: Callable[[str], None]) -> uvicorn.Server:
     """Return what serves a review to this machine, once it is run, until it is closed or interrupted.
 
     Args:
-        session: the review.
+        shelf: what is reviewed.
         opened: called with the link that opens the page, once the server listens.
     """
     server: _Server
@@ -93,7 +118,7 @@ def make_server(session: Session, opened: Callable[[str], None]) -> uvicorn.Serv
     def close() -> None:
         server.should_exit = True
 
-    gate = Gate(make_app(session, close))
+    gate = Gate(make_app(shelf, close))
     config = uvicorn.Config(
         gate,
         host=HOST,
@@ -141,9 +166,6 @@ def _answer(make: Callable[[], Response]) -> Response:
         return _complaint(error, 400)
     except IndexError:
         return _complaint(UsageError("That frame is not in the excerpt.", "Choose another."), 404)
-    except Exception as error:
-        logging.getLogger(__name__).exception("a request of the review failed")
-        return _complaint(RedactError(f"redact has a bug: {type(error).__name__}: {error}."), 500)
 
 
 def _complaint(error: RedactError, status: int) -> Response:

@@ -24,9 +24,10 @@ from redact.frames import CoveredFrames
 from redact.geometry import Box, covered_share
 from redact.plan import LONGEST_NAME, Doubt, Keyframe, Plan, Region, Review, Settings, Track
 from redact.records import dump_plan, load_plan
-from redact.review.grouping import group
+from redact.review.grouping import BODIES, group
 from redact.review.jobs import Job, Progress
 from redact.review.seen import Seen
+from redact.review.wardrobe import Wardrobe
 from redact.sightings import Timeline
 
 Change = Callable[[Plan, By], Plan]
@@ -65,13 +66,17 @@ class Desk:
 class Session:
     """One review. For any number of threads. A context manager: nobody else may review the plan meanwhile.
 
+    Args:
+        desk: what it works on.
+        revision: the number of the plan's first state.
+
     Raises:
         InputError: the plan or the clip cannot be read.
         OutputError: the plan is being reviewed already.
         PlanError: the plan is none, or of another clip.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, revision: int = 0) -> None:
         self.desk = desk
         self._lock = threading.RLock()
         self._hold = _hold(desk.plan_path)
@@ -86,8 +91,9 @@ class Session:
         self._drawn_here: set[int] = set()  # tracks that were drawn in this session
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
-        self._grouped: tuple[tuple[Track, ...], dict[int, int]] = ((), {})
-        self.revision = 0
+        self._grouped: tuple[tuple[Track, ...], int, dict[int, int]] = ((), -1, {})
+        self.wardrobe = Wardrobe(self.frames)
+        self.revision = revision
         self.job: Job | None = None
         custody.record(desk.space, "review", {"clip": desk.clip.name, "by": desk.who})
 
@@ -99,6 +105,7 @@ class Session:
     ) -> None:
         if self.job:
             self.job.stop()
+        self.wardrobe.stop()
         self.frames.__exit__(kind, error, trace)
         self._release_hold()
 
@@ -321,9 +328,13 @@ class Session:
 
     def groups(self) -> dict[int, int]:
         """Return for each track that of the person it seems to be; see `grouping.group`."""
-        tracks, groups = self._grouped
-        if tracks is not self.plan.tracks:
-            tracks, groups = self._grouped = self.plan.tracks, group(self.plan.tracks, self.desk.timeline)
+        tracks, known, groups = self._grouped
+        now = self.plan.tracks, self.wardrobe.known
+        if tracks is not now[0] or known != now[1]:
+            self.wardrobe.look(track for track in now[0] if track.label in BODIES)
+            worn = {track.id: look for track in now[0] if (look := self.wardrobe.of(track))}
+            groups = group(now[0], self.desk.timeline, worn)
+            self._grouped = *now, groups
         return groups
 
     def _begin(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:

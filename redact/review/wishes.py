@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from redact import edits
+from redact import edits, excerpts
 from redact.edits import By
 from redact.errors import UsageError
 from redact.geometry import Box
@@ -93,9 +94,37 @@ def _settle(session: Session, plan: Plan, body: Body, by: By) -> Plan:
     return edits.settle(plan, [session.doubt(_int(body, "doubt"))], how, by)
 
 
+def _mute(session: Session, plan: Plan, body: Body, by: By) -> Plan:
+    first, last = _int(body, "first"), _int(body, "last")
+    edits.check_cut(plan, first, last)
+    settings = excerpts.mute(plan, session.desk.timeline, first, last)
+    return edits.set_sound(plan, settings, f"muted frames {first} to {last}", by)
+
+
+def _unmute(session: Session, plan: Plan, body: Body, by: By) -> Plan:
+    place, old = _int(body, "place"), plan.settings
+    if not 0 <= place < len(old.mute):
+        raise UsageError(f"There is no muted part {place}.")
+    begin, end = old.mute[place]
+    left = old.mute[:place] + old.mute[place + 1 :]
+    what = f"lets {float(begin):.2f} to {float(end):.2f} s be heard again"
+    return edits.set_sound(plan, replace(old, mute=left, beep=old.beep and bool(left)), what, by)
+
+
+def _sound(session: Session, plan: Plan, body: Body, by: By) -> Plan:
+    how, old = _text(body, "how"), plan.settings
+    if how == "keep":
+        return edits.set_sound(plan, replace(old, audio=how), "keeps the clip's sound", by)
+    if how == "none":
+        return edits.set_sound(plan, replace(old, audio=how, mute=(), beep=False), "leaves the sound out", by)
+    if how not in ("beep", "silence"):
+        raise UsageError("The sound is none or keep, and where it is muted, beep or silence.")
+    return edits.set_sound(plan, replace(old, beep=how == "beep"), f"puts {how} where the sound is muted", by)
+
+
 CHANGES: dict[str, Callable[[Session, Plan, Body, By], Plan]] = {
     "widen": _widen, "extend": _extend, "split": _split, "join": _join, "remove": _remove, "show": _show,
-    "cover": _cover, "draw": _draw, "move": _move, "settle": _settle,
+    "cover": _cover, "draw": _draw, "move": _move, "settle": _settle, "mute": _mute, "unmute": _unmute, "sound": _sound,
 }  # fmt: skip
 
 

@@ -4,16 +4,18 @@ import { getJson, post } from "./api.js";
 import { askName, askShow } from "./dialogs.js";
 import { Viewer, tidy } from "./picture.js";
 import { openSignoff, signOff } from "./signoff.js";
+import { Sound } from "./sound.js";
 import { Timeline, clock } from "./timeline.js";
 import { $, element, say } from "./words.js";
 
 const WIDER = 0.15;      // share by which W widens
 const AROUND_MS = 700;   // before and after a doubt that its loop shows
 
-let clip, state, viewer, timeline;
+let clip, state, viewer, timeline, sound;
 let chosen = new Set();  // numbers of tracks
 let current = 0;         // place of the doubt in the list
 let saving = 0;
+const clothes = { timer: 0 };
 
 async function fail(error) {
   say([error.message, error.advice].filter(Boolean).join(" "));
@@ -24,15 +26,20 @@ async function fail(error) {
 
 const track = (id) => state.tracks.find((t) => t.id === id);
 const ids = () => [...chosen];
+const named = () => (chosen.size > 1
+  ? `That the tracks ${ids().join(", ")} are of one person may be a guess (by place, time and clothes): look at each of them first. They`
+  : `Track ${ids()[0]}`);
 const doubt = () => state.doubts[current] || null;
 
 function take(fresh) {
+  if (fresh.plan !== clip.plan) { location.reload(); return; }  // another tab has turned to another clip
   state = fresh;
   current = Math.min(current, Math.max(state.doubts.length - 1, 0));
   chosen = new Set(ids().filter((id) => track(id)));
   viewer.limits = [state.first, state.first + state.frames - 1];
   viewer.setRevision(state.revision);
   timeline.setState(state);
+  sound.setState(state.sound);
   $("doubts-left").textContent = state.doubts.length === 1 ? "1 doubt left" : `${state.doubts.length} doubts left`;
   showSeen(state.seen);
   $("undo").disabled = !state.undo;
@@ -41,6 +48,8 @@ function take(fresh) {
   $("excerpt").textContent = `Frames ${state.first} to ${state.first + state.frames - 1}, ${clock(viewer.time(state.first))} to ${clock(viewer.time(state.first + state.frames - 1))}`;
   showDoubts();
   choose(chosen);
+  clearTimeout(clothes.timer);  // rows change when all clothes have been looked at
+  if (state.looking) clothes.timer = setTimeout(reload, 1500);
   if (viewer.frame < viewer.limits[0] || viewer.frame > viewer.limits[1]) viewer.go(viewer.frame, true);
 }
 
@@ -287,14 +296,14 @@ const DO = {
   remove: async () => {
     if (!need()) return;
     if (ids().every((id) => track(id).origin === "person")) { await change("remove", { tracks: ids() }); return; }
-    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will no longer be covered.`, "nobody is there", clip.who);
+    const given = await askShow(`${named()} will no longer be covered.`, "nobody is there", clip.who);
     if (given) await change("show", { tracks: ids(), ...given });
   },
   show: async () => {
     if (!need()) return;
     if (ids().some((id) => track(id).action === "show")) { await change("cover", { tracks: ids() }); return; }
     if (clip.never_show) { say("This review was opened with --never-show: what was found stays covered."); return; }
-    const given = await askShow(`${ids().length > 1 ? "Tracks" : "Track"} ${ids().join(", ")} will be seen.`, "", clip.who);
+    const given = await askShow(`${named()} will be seen.`, "", clip.who);
     if (given) await change("show", { tracks: ids(), ...given });
   },
   follow: async () => {
@@ -342,7 +351,8 @@ const DO = {
     const here = (viewer.shown?.regions || []).map((region) => region[0]);
     if (here.length) choose(new Set([here[(here.indexOf(ids()[0]) + 1) % here.length]]));
   },
-  escape: () => { if (viewer.draft) setDraft(null); else choose(new Set()); },
+  mute: () => sound.mark(),
+  escape: () => { if (viewer.draft) setDraft(null); else if (!sound.leave()) choose(new Set()); },
   help: () => $("help").showModal(),
   signoff: () => { viewer.pause(); viewer.report(); openSignoff(state, clip.who, (n) => viewer.time(n)); },
 };
@@ -362,6 +372,7 @@ const KEYS = [
   ["b", 0, 0, DO.split, "Split here"], ["j", 0, 0, DO.join, "Join"], ["h", 0, 0, DO.show, "Leave visible, or cover again"], ["x", 0, 0, DO.remove, "Delete, or not needed"],
   ["u", 0, 0, null, "Hold: look under the selected cover"], ["d", 0, 0, DO.draw, "Draw: arrows move it, Shift+arrows size it, Enter follows it"],
   ["i", 0, 0, DO.cutIn, "The excerpt begins here"], ["o", 0, 0, DO.cutOut, "The excerpt ends here"],
+  ["k", 0, 0, DO.mute, "Mute the sound from here; again: to here"],
   ["z", 0, 0, DO.undo, "Undo"], ["z", 1, 0, DO.redo, "Redo"], ["z", 0, 1, DO.undo, ""], ["z", 1, 1, DO.redo, ""], ["y", 0, 1, DO.redo, ""],
   ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["q", 0, 0, DO.lines, "Hide or show the lines around covers"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
   ["Enter", 0, 1, DO.signoff, "Sign off"], ["?", 0, 0, DO.help, "This map"], ["Escape", 0, 0, DO.escape, "Nothing selected; leave the drawing"],
@@ -397,12 +408,38 @@ function draftKey(event, key) {
   return true;
 }
 
+// ---- the other clips of the folder
+
+async function turnTo(number) {
+  viewer.pause();
+  try {
+    await viewer.report();
+    await post("/api/open", { number });
+    location.reload();
+  } catch (error) { $("plans").value = clip.number; await fail(error); }
+}
+
+function offerNext() {
+  const next = clip.plans.findIndex((plan, n) => plan.waits && n !== clip.number);
+  $("next-clip").hidden = next < 0 || $("finish").hidden;
+  if (next >= 0) $("next-clip").textContent = `Next clip: ${clip.plans[next].name}`;
+  $("next-clip").onclick = () => turnTo(next);
+}
+
+function showPlans() {
+  $("plans").hidden = clip.plans.length < 2;
+  $("plans").replaceChildren(...clip.plans.map((plan, n) => element("option", `${n + 1}. ${plan.name}: ${plan.words}`, { value: n, disabled: plan.words === "cannot be read" })));
+  $("plans").value = clip.number;
+  $("plans").onchange = () => turnTo(Number($("plans").value));
+}
+
 // ---- beginning
 
 async function begin() {
   [clip] = [await getJson("/api/clip")];
   document.title = `Review: ${clip.name}`;
   $("clip-name").textContent = clip.name;
+  showPlans();
   viewer = new Viewer(clip, {
     frame: (n) => {
       if (document.activeElement !== $("frame")) $("frame").value = n;
@@ -422,15 +459,17 @@ async function begin() {
     pick(wanted, add);
     if (jumpTo) { viewer.pause(); viewer.go(Math.min(...wanted.map((id) => track(id).first))); }
   } });
+  sound = new Sound({ change, frame: () => viewer.frame, seek: (ms) => { viewer.pause(); viewer.go(viewer.frameAt(ms)); },
+    first: () => viewer.time(state.first), end: () => viewer.time(state.first + state.frames - 1) + timeline.step });
   take(await getJson("/api/state"));
   viewer.frame = -1;
   if (state.doubts.length) goDoubt(0, false); else viewer.go(state.first);
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
-    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
+    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); offerNext(); }, "signoff-no": () => $("signoff").close(),
     finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
-      $("finish").hidden = $("signoff-no").hidden = true; } };
+      $("finish").hidden = $("next-clip").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   for (const made of document.querySelectorAll("[data-key]")) {
     made.onclick = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];

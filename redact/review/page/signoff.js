@@ -2,6 +2,7 @@
 
 import { getJson, post } from "./api.js";
 import { clock } from "./timeline.js";
+import { span } from "./sound.js";
 import { $, element } from "./words.js";
 
 // List what was decided.
@@ -20,11 +21,13 @@ export function openSignoff(state, who, time) {
     ...part("Left visible by decision", shown.map((t) => `Track ${t.id} (${t.label}, frames ${t.first} to ${t.last}): ${t.reason}; decided by ${t.by}`), "bad"),
     ...part("Doubts left undecided", state.doubts.map((d) => `${clock(time(d.frame))}: ${d.reason} (risk ${d.risk.toFixed(2)})`), "warning"),
     ...part("Drawn by a person", drawn.map((t) => `Track ${t.id} (frames ${t.first} to ${t.last}): ${t.reason}`)),
+    element("p", { none: "The copy has no sound.", keep: "The copy keeps the clip's sound; nobody checks what is said in it.", file: "The copy gets the sound of a file." }[state.sound.audio]),
+    ...(state.sound.audio === "none" ? [] : part("Muted parts", state.sound.mute.map((part) => span(part, time(state.first), time(state.first + state.frames - 1))))),
     ...part("All changes", state.edits.map((e) => `${e.what} (${e.who})`)));
   $("signoff-who").value = $("signoff-who").value || who;
   $("signoff-result").replaceChildren();
   $("signoff-form").hidden = $("signoff-yes").hidden = false;
-  $("finish").hidden = true;
+  $("finish").hidden = $("next-clip").hidden = true;
   $("signoff").showModal();
 }
 

@@ -147,6 +147,11 @@ export class Timeline {
       const x = this.share(doubt.first) * width;
       context.fillRect(x, 18, Math.max(3, (this.end(doubt.last) * width) - x), 10);
     }
+    context.fillStyle = "#7fd88f";  // what is muted
+    for (const [a, b] of this.state.sound.mute) {
+      const x = Math.max(((a - this.begin) / this.length) * width, 0);
+      context.fillRect(x, 14, Math.max(2, Math.min(((b - this.begin) / this.length) * width, width) - x), 3);
+    }
     context.fillStyle = "#000b";
     const a = this.share(this.state.first) * width, b = this.end(this.state.first + this.state.frames - 1) * width;
     context.fillRect(0, 0, a, height); context.fillRect(b, 0, width - b, height);

@@ -1,0 +1,198 @@
+"""How long the review page lets one wait: the first covered picture, a seek, an edit.
+
+    python bench/review.py [--minutes N] [--seeks N] [--tracks N]
+
+The review is really served, and asked over HTTP as its page asks. The clip is made by repeating a made one of 20 s
+(640x360, 25 frames a second); its plan and time line are as an analysis leaves them, with a head that is always there.
+The edits are of a plan of 2 hours, in which each track lasts a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median, quantiles
+
+import av
+
+from redact import custody
+from redact.geometry import Box
+from redact.media import hash_file
+from redact.plan import Plan, Settings, Source, Track
+from redact.records import dump_plan
+from redact.sightings import Sightings, dump_sightings
+from tests.clips import moving_portrait, write_clip
+
+RATE, WIDTH, HEIGHT = 25, 640, 360
+SHORT, LONG_S = 500, 7200  # frames that are repeated; seconds of the clip with many tracks
+EDITS = 10
+
+
+class Page:
+    """Asks a review as its page does, by one connection."""
+
+    def __init__(self, link: str) -> None:
+        host, self._enter = link.split("/", 3)[2:]
+        self._connection = HTTPConnection(host, timeout=60)
+        self._headers = {"Origin": f"http://{host}"}
+
+    def enter(self) -> None:
+        """Open the link."""
+        self._connection.request("GET", f"/{self._enter}")
+        answer = self._connection.getresponse()
+        answer.read()
+        self._headers["Cookie"] = answer.headers["set-cookie"].split(";")[0]
+
+    def ask(self, path: str, body: dict[str, object] | None = None) -> bytes:
+        """Return what is answered."""
+        data = None if body is None else json.dumps(body).encode()
+        self._connection.request("GET" if body is None else "POST", path, data, self._headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"{path}: {answer.status} {content.decode(errors='replace')}")
+        return content
+
+
+def make_folder(folder: Path, minutes: int) -> Plan:
+    """Write a clip, and its plan and time line into the folder of a run."""
+    pictures = [picture for picture, _ in moving_portrait(SHORT // 2, WIDTH, HEIGHT, 0.5)]
+    short = write_clip(folder / "short.mp4", [*pictures, *reversed(pictures)])
+    clip = repeat(short, folder / "long.mp4", minutes * 60 * RATE // SHORT)
+    times = [Fraction(n, RATE) for n in range(minutes * 60 * RATE // SHORT * SHORT)]
+    source = Source(str(clip), hash_file(clip), WIDTH, HEIGHT, 0, len(times), Fraction(1, 12800), times[0], times[-1],
+                    "0" * 64, 0)  # fmt: skip
+    heads = Track(1, "head", 0, (Box(200, 100, 320, 260),) * len(times))
+    plan = Plan(source, Settings(), {}, (heads,))
+    write(folder / "out", plan, times)
+    return plan
+
+
+def repeat(short: Path, path: Path, count: int) -> Path:
+    """Write a clip that is a short one many times over, as it was encoded."""
+    with av.open(str(short)) as given, av.open(str(path), "w") as made:
+        stream = given.streams.video[0]
+        out = made.add_stream_from_template(stream)
+        packets = [(packet, packet.pts, packet.dts) for packet in given.demux(stream) if packet.pts is not None]
+        step = round(Fraction(SHORT, RATE) / packets[0][0].time_base)
+        base = packets[0][0].time_base
+        for n in range(count):
+            for packet, pts, dts in packets:
+                packet.pts, packet.dts, packet.time_base, packet.stream = pts + n * step, dts + n * step, base, out
+                made.mux(packet)
+    return path
+
+
+def write(out: Path, plan: Plan, times: list[Fraction]) -> None:
+    """Write a plan and its time line into the folder of a run."""
+    space = custody.open_workspace(out)
+    seen = Sightings(plan.source, None, None, False, {}, "", tuple(times), (), (), (), (), ())
+    custody.write_private(space.private / "long.plan.json", dump_plan(plan).encode())
+    custody.write_private(space.private / "long.detections.jsonl.gz", dump_sightings(seen))
+
+
+def many_tracks(plan: Plan, count: int) -> tuple[Plan, list[Fraction]]:
+    """Return a plan of two hours with many tracks, each there for a minute, and its time line."""
+    frames, stay = LONG_S * RATE, 60 * RATE
+    chance = random.Random(1)
+    tracks = []
+    for n in range(1, count + 1):
+        x, y = chance.randrange(WIDTH - 60), chance.randrange(HEIGHT - 60)
+        first = chance.randrange(frames - stay)
+        tracks.append(Track(n, "head", first, tuple(Box(x + k % 9, y, x + 60, y + 60) for k in range(stay))))
+    times = [Fraction(n, RATE) for n in range(frames)]
+    source = replace(plan.source, frames=frames, ends=times[-1])
+    return replace(plan, source=source, tracks=tuple(tracks)), times
+
+
+def serve(out: Path, use: Callable[[Page, float], None]) -> None:
+    """Run `redact review` on a folder, and use its page; it is told when the command began."""
+    begin = time.monotonic()
+    command = [sys.executable, "-m", "redact", "review", str(out), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            link = next(word for line in process.stdout for word in line.split() if word.startswith("http://"))
+            page = Page(link)
+            page.enter()
+            use(page, begin)
+            page.ask("/api/close", {})
+        finally:
+            process.terminate()
+
+
+def spread(seconds: list[float]) -> str:
+    """Return the median, the 95th percentile and the worst, in ms."""
+    late = quantiles(seconds, n=20, method="inclusive")[-1]
+    return ", ".join(
+        f"{name} {value * 1000:.0f} ms"
+        for name, value in (("median", median(seconds)), ("95th percentile", late), ("worst", max(seconds)))
+    )
+
+
+def timed(seconds: list[float], ask: Callable[[], object]) -> None:
+    """Note how long something takes."""
+    begin = time.monotonic()
+    ask()
+    seconds.append(time.monotonic() - begin)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description="How long the review page lets one wait.")
+    parser.add_argument("--minutes", type=int, default=20, help="of the clip")
+    parser.add_argument("--seeks", type=int, default=200, help="how many random frames are asked for")
+    parser.add_argument("--tracks", type=int, default=500, help="in the plan that is edited")
+    options = parser.parse_args()
+    print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plan = make_folder(folder, options.minutes)
+        frames = plan.source.frames
+
+        def look(page: Page, begin: float) -> None:
+            entered = time.monotonic()
+            for path in ("/", "/static/main.js", "/api/clip", "/api/state", "/frame/0?w=640"):
+                page.ask(path)
+            now = time.monotonic()
+            print(
+                f"first picture: {now - entered:.2f} s after the link was opened, {now - begin:.2f} s after the command"
+            )
+            seeks: list[float] = []
+            chance = random.Random(2)
+            for _ in range(options.seeks):
+                n = chance.randrange(frames)
+                timed(seeks, lambda n=n: page.ask(f"/frame/{n}?w=640"))
+            print(f"{options.seeks} seeks in {frames} frames: {spread(seeks)}", flush=True)
+
+        serve(folder / "out", look)
+        write(folder / "many", *many_tracks(plan, options.tracks))
+
+        def edit(page: Page, begin: float) -> None:
+            state = json.loads(page.ask("/api/state"))
+            edits: list[float] = []
+            for n in range(1, EDITS + 1):
+                body = {"revision": state["revision"], "tracks": [n], "share": 0.1}
+                answers: list[bytes] = []
+                timed(edits, lambda body=body, kept=answers: kept.append(page.ask("/api/widen", body)))
+                state = json.loads(answers[0])
+            size = (folder / "many" / "private" / "long.plan.json").stat().st_size / 2**20
+            print(f"{EDITS} edits of a plan of {options.tracks} tracks ({size:.1f} MiB): {spread(edits)}", flush=True)
+
+        serve(folder / "many", edit)
+    print(f"load after: {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
