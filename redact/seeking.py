@@ -10,7 +10,8 @@ from types import TracebackType
 
 from redact.errors import InputError
 from redact.media import Frame, FrameReader
-from redact.media.decoding import Decoded, Decoder
+from redact.media.apart import ApartDecoder
+from redact.media.decoding import Decoded
 from redact.media.pixels import upright
 
 SEEK_S = Fraction(2)  # frames so near ahead are decoded without seeking; and how far before a frame it is tried again
@@ -41,7 +42,7 @@ class FrameSeeker:
         self._coming: Iterator[Decoded] = iter(())
         self._next: int | None = None  # index of the frame that is decoded next, where it is known
         self._kept: dict[int, Frame] = {}
-        self._decoder = Decoder(path, stream)
+        self._decoder = ApartDecoder(path, stream)
         try:
             next(self._decoder.frames(), None)  # the first frame says how large pictures are
         except InputError:

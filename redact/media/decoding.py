@@ -73,6 +73,7 @@ class Decoder:
     Args:
         path: the clip. It is only ever read.
         number: which of its streams of pictures, from 1.
+        handed: the clip's descriptor, in a process that may not open it itself.
 
     Attributes:
         header: what the file says.
@@ -84,20 +85,21 @@ class Decoder:
         UsageError: it has no stream of this number.
     """
 
-    def __init__(self, path: Path, number: int = 1) -> None:
+    def __init__(self, path: Path, number: int = 1, handed: int | None = None) -> None:
         self.path = path
+        self._handed = handed
         self.lost: list[tuple[Fraction, Fraction]] = []
         self._last: Fraction | None = None  # time of the frame before
         self._gap = False  # something could not be decoded since then
         self._levelling: Levelling | None = None
-        self._still = is_still(path)
+        self._still = is_still(path, handed)
         with ExitStack() as stack:
             if self._still:
                 if number > 1:
                     raise UsageError(f"{path.name} is a still picture; --stream {number} is none of its streams.")
                 self.header = STILL
             else:
-                self._container = stack.enter_context(open_container(path))
+                self._container = stack.enter_context(open_container(path, handed))
                 self._stream = picture_stream(path, self._container, number)
                 # One thread: several report errors late or not at all, and guess differently each time.
                 self._stream.codec_context.thread_count = 1
@@ -144,7 +146,7 @@ class Decoder:
         """
         self.lost.clear()
         if self._still:
-            picture = read_still(self.path)
+            picture = read_still(self.path, self._handed)
             even = picture.shape[0] % 2 == 0 and picture.shape[1] % 2 == 0
             if not begin:
                 yield Decoded(0, Fraction(0), to_420(picture) if even else picture, Turn(), False)

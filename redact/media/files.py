@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -87,12 +88,20 @@ FORMATS = (
 IO_BLOCK = 1 << 18
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path, handed: int | None = None) -> BinaryIO:
     """Return a file opened for reading only.
+
+    Args:
+        path: the file.
+        handed: its descriptor, in a process that may not open it itself.
 
     Raises:
         InputError: it cannot be read, or is no file.
     """
+    if handed is not None:
+        file: BinaryIO = os.fdopen(os.dup(handed), "rb", buffering=0)
+        file.seek(0)
+        return file
     if path.is_dir():
         raise InputError(f"{path.name} is a folder, not a clip.", "Name the clips in it.")
     try:
@@ -104,15 +113,15 @@ def open_file(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def open_container(path: Path) -> Iterator[Any]:
-    """Open a container for reading. Nothing but this file is opened, whatever it names.
+def open_container(path: Path, handed: int | None = None) -> Iterator[Any]:
+    """Open a container for reading, as `open_file`. Nothing but this file is opened, whatever it names.
 
     Raises:
         InputError: it cannot be read.
     """
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(open_file(path))
+            file = stack.enter_context(open_file(path, handed))
             # Without its name: that may have another meaning to libavformat, and only its content counts.
             container = av.open(
                 _Nameless(file),

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from redact.crew import one_thread
 from redact.errors import PlanError, UsageError
-from redact.media.decoding import Decoder
+from redact.media.apart import ApartDecoder
 from redact.media.files import hash_file
 from redact.media.frames import FRAMES_AHEAD, Frame
 from redact.media.pixels import upright
@@ -42,7 +42,7 @@ class FrameReader:
     def __init__(self, path: Path, begin: Fraction | None = None, end: Fraction | None = None, stream: int = 1) -> None:
         self.path = path
         self._begin, self._end = begin, end
-        self._decoder = Decoder(path, stream)
+        self._decoder = ApartDecoder(path, stream)
         header = self._decoder.header
         self.rate, self.time_base, self.colour = header.rate, header.time_base, header.colour
         self.sounds, self.still = header.sounds, header.still
@@ -55,6 +55,7 @@ class FrameReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._decoder.stop()  # what is decoded ahead is not waited for
         self._ahead.shutdown(cancel_futures=True)
         self._decoder.__exit__(kind, error, trace)
 

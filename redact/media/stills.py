@@ -19,13 +19,13 @@ HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 LARGEST = 200_000_000  # pixels: the largest sensor of a telephone; 600 MB as BGR
 
 
-def is_still(path: Path) -> bool:
+def is_still(path: Path, handed: int | None = None) -> bool:
     """Return whether a file is a still picture, by its first bytes; JPEGs one after the other are a film.
 
     Raises:
         InputError: it cannot be read.
     """
-    with open_file(path) as file:
+    with open_file(path, handed) as file:
         head = file.read(1 << 16)
         if head[4:8] == b"ftyp":
             return head[8:12] in (*HEIC_BRANDS, b"avif")
@@ -38,7 +38,7 @@ def is_still(path: Path) -> bool:
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
-def read_still(path: Path) -> Picture:
+def read_still(path: Path, handed: int | None = None) -> Picture:
     """Return what a still picture shows: upright, BGR, what is transparent on black, and nothing else that it holds.
 
     Raises:
@@ -52,7 +52,7 @@ def read_still(path: Path) -> Picture:
 
         register_heif_opener(thumbnails=False)
     Image.init()
-    with open_file(path) as file:
+    with open_file(path, handed) as file:
         try:
             with Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
                 _check(path, image)

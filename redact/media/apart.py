@@ -1,0 +1,275 @@
+"""A decoder that works in a process of its own, with few rights: what it sends is not believed, but checked."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from redact.errors import DependencyError, InputError, RedactError, UsageError
+from redact.media.child import SLOT, SLOTS, Lines, Words, write
+from redact.media.decoding import Decoded, Header
+from redact.media.files import open_file
+from redact.media.frames import Colour, Picture
+from redact.media.pixels import Turn
+
+START = "from redact.media.child import main; main()"
+QUIET_S = 300  # so long neither a frame nor a sign of work may come; a photograph of 178 million pixels took 35
+LONGEST_LINE = 1 << 20
+LONGEST_TEXT = 1000
+
+
+class ApartDecoder:
+    """A `Decoder` whose work is done in a process of its own. A context manager; for one thread at a time.
+
+    Args:
+        path: the clip. It is only ever read.
+        number: which of its streams of pictures, from 1.
+
+    Attributes:
+        header: what the file says.
+        lost: as a `Decoder`.
+
+    Raises:
+        InputError: the clip cannot be opened, holds no picture, or ended its decoder.
+        UsageError: it has no stream of this number.
+    """
+
+    def __init__(self, path: Path, number: int = 1) -> None:
+        self.path = path
+        self.lost: list[tuple[Fraction, Fraction]] = []
+        self._run = 0
+        self._shape: tuple[int, ...] | None = None
+        with ExitStack() as stack:
+            clip = stack.enter_context(open_file(path))
+            self._memory = os.memfd_create("frames")
+            stack.callback(os.close, self._memory)
+            os.ftruncate(self._memory, SLOTS * SLOT)
+            theirs, self._orders = os.pipe()
+            replies, there = os.pipe()
+            stack.callback(os.close, self._orders)
+            stack.callback(os.close, replies)
+            try:
+                order = {"path": str(path), "number": number, "orders": theirs, "replies": there, "clip": clip.fileno()}
+                self._process = _start({**order, "memory": self._memory})
+                stack.callback(os.close, self._process)
+                stack.callback(self.stop)
+                self._lines = _UntrustedLines(replies)
+                self._answer("locked")
+            finally:
+                os.close(theirs)
+                os.close(there)
+            self._ask({})
+            self.header = self._checked(_header, self._answer("header"))
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> ApartDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def stop(self) -> None:
+        """End the process; whoever waits for a frame gets an error."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+
+    def frames(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[Decoded]:
+        """Yield the frames of an excerpt, as `Decoder.frames`."""
+        self.lost.clear()
+        times = {"begin": begin, "end": end}
+        yield from self._frames({name: None if t is None else t.as_integer_ratio() for name, t in times.items()})
+
+    def frames_near(self, time: Fraction) -> Iterator[Decoded]:
+        """Yield frames from the last key frame before a time on, as `Decoder.frames_near`."""
+        yield from self._frames({"near": time.as_integer_ratio()})
+
+    def _frames(self, order: Words) -> Iterator[Decoded]:
+        """Yield the frames of one order; another one ends it."""
+        self._run += 1
+        run = self._run
+        self._ask({"run": run, **order})
+        while run == self._run:
+            words = self._answer("lost", run)
+            self.lost += self._checked(_stretches, words["lost"])
+            if "frame" not in words:
+                return
+            frame = self._checked(self._frame, words["frame"])
+            self._ask({"took": True})
+            yield frame
+
+    def _frame(self, untrusted: Any) -> Decoded:
+        """Return a frame, with a picture of its own: what is in the shared memory may still change."""
+        slot, index, numerator, denominator, shape, (quarters, mirrored), damaged = untrusted
+        numbers = (slot, index, numerator, denominator, quarters, *shape)
+        if not all(type(number) is int for number in numbers) or slot not in range(SLOTS) or quarters not in range(4):
+            raise ValueError
+        whole = shape[2:] == [3] or (len(shape) == 2 and shape[0] % 3 == 0 and shape[1] % 2 == 0)
+        size = int(np.prod([int(side) for side in shape], dtype=object))
+        if not whole or min(shape) < 1 or size > SLOT or self._shape not in (None, tuple(shape)):
+            raise ValueError
+        self._shape = tuple(shape)
+        plain: Picture = np.empty(shape, np.uint8)
+        if os.preadv(self._memory, [plain.data], slot * SLOT) != size:
+            raise ValueError
+        turn = Turn(quarters, mirrored is True)
+        return Decoded(index, Fraction(numerator, denominator), plain, turn, damaged is not False)
+
+    def _ask(self, words: Words) -> None:
+        """Send something to the process."""
+        try:
+            write(self._orders, words)
+        except OSError as error:
+            raise self._ended() from error
+
+    def _answer(self, key: str, run: int | None = None) -> Any:
+        """Return what the process sends next for this key; with a run, all that it sends for it.
+
+        Raises:
+            RedactError: what the decoder raised.
+            InputError: the process has ended, says nothing any more, or says what makes no sense.
+        """
+        while True:
+            words = self._lines.next(self._process)
+            if words is None:
+                raise self._ended()
+            if run is not None and words.get("run") not in (None, run):
+                continue
+            if "error" in words:
+                raise self._told(words)
+            if key in words:
+                return words[key] if run is None else words
+
+    def _checked(self, check: Any, untrusted: Any) -> Any:
+        """Return what a check makes of something that the process has sent."""
+        try:
+            return check(untrusted)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise self._ended() from error
+
+    def _told(self, words: Words) -> RedactError:
+        """Return the error that the process tells of."""
+        kinds = {kind.__name__: kind for kind in (InputError, UsageError, DependencyError)}
+        kind = kinds.get(str(words["error"]))
+        if kind is None:
+            return self._ended()
+        return kind(str(words.get("message"))[:LONGEST_TEXT], str(words.get("advice"))[:LONGEST_TEXT])
+
+    def _ended(self) -> InputError:
+        """Return the error for a decoder that has not done its work; it is ended, if it was not."""
+        self.stop()
+        return InputError(
+            f"{self.path.name} ended the decoder that read it, or made it hang, take too much memory or try what it "
+            "may not do. The file may be damaged or hostile.",
+            "Open it only on a machine that holds nothing else.",
+        )
+
+
+class _UntrustedLines(Lines):
+    """Reads what a process sends that may be hostile."""
+
+    def next(self, process: int) -> Words | None:
+        """Return the next object; None where there is none in time, or what came is none."""
+        try:
+            while b"\n" not in self._rest:
+                waiting = select.poll()
+                waiting.register(self._descriptor, select.POLLIN)
+                waiting.register(process, select.POLLIN)
+                ready = [descriptor for descriptor, _ in waiting.poll(QUIET_S * 1000)]
+                if self._descriptor not in ready or len(self._rest) > LONGEST_LINE:
+                    return None
+                self._take()
+            words = self.read()
+            return words if isinstance(words, dict) else None
+        except (EOFError, OSError, ValueError, RecursionError):
+            return None
+
+
+class _Helper:
+    """The process that starts decoders; it reads no clip."""
+
+    def __init__(self, owner: int) -> None:
+        self._lock = threading.Lock()
+        self._orders = itertools.count()
+        self._owner = owner
+        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # only a process of one thread may be forked
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); {START}",
+             json.dumps(sys.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, **quiet}, process_group=0, bufsize=0,
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._out = self._process.stdin.fileno()
+        self._lines = Lines(self._process.stdout.fileno())
+        atexit.register(self.close)
+
+    def start(self, order: Words) -> int:
+        """Start a decoder that waits for a word, and return a descriptor of its process.
+
+        Raises:
+            OSError, EOFError: the helper has died.
+        """
+        with self._lock:
+            number = next(self._orders)
+            write(self._out, {"order": number, "process": self._owner, **order})
+            while (words := self._lines.read())["order"] != number:  # of an order that was interrupted
+                pass
+        return os.pidfd_open(words["pid"])
+
+    def close(self) -> None:
+        """End the process."""
+        with self._process:
+            pass  # closing its standard input ends it
+
+
+@cache
+def _helper(owner: int) -> _Helper:
+    """Return the helper of this process."""
+    return _Helper(owner)
+
+
+def _start(order: Words) -> int:
+    """Start a decoder, by a new helper where the one there was has died."""
+    try:
+        return _helper(os.getpid()).start(order)
+    except (OSError, EOFError):
+        _helper.cache_clear()
+    try:
+        return _helper(os.getpid()).start(order)
+    except (OSError, EOFError) as error:
+        _helper.cache_clear()
+        raise DependencyError(
+            "The process that starts decoders has ended.", "Make room in memory; try again."
+        ) from error
+
+
+def _header(untrusted: Any) -> Header:
+    """Return a header that was sent."""
+    base, rate, colour, sounds, still, frames, end = untrusted
+    numbers = [*base, *rate, *colour, sounds, *(end or ()), frames or 0]
+    if not all(type(number) is int for number in numbers) or len(colour) != 3 or min(*base, *rate) < 1 or sounds < 0:
+        raise ValueError
+    return Header(
+        Fraction(*base), Fraction(*rate), Colour(*colour), sounds, still is True, frames, end and Fraction(*end)
+    )
+
+
+def _stretches(untrusted: Any) -> list[tuple[Fraction, Fraction]]:
+    """Return stretches that were sent."""
+    return [(Fraction(*begin), Fraction(*end)) for begin, end in untrusted]

@@ -1,0 +1,208 @@
+"""Decoding in a process of its own: what it may not do, and what becomes of a clip that ends it or takes it over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from redact.batch import Failure, find_clips, run_clips
+from redact.cli.results import complain
+from redact.custody import open_workspace
+from redact.errors import InputError
+from redact.media import FrameReader, apart
+from redact.plan import Settings
+from tests.trees import FRAMES, load_fake, write_small
+
+Conquer = Callable[[str], None]
+INSTEAD = """
+from redact.media import child
+def taken(self):
+    if "bad" in self.path.name:
+        {}
+    return honest(self)
+honest, child._Busy._chunks = child._Busy._chunks, taken
+child.main()
+"""
+
+
+@pytest.fixture
+def conquer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Conquer]:
+    """Return a function that lets clips whose name holds "bad" run code in the process that decodes them."""
+
+    def start(code: str) -> None:
+        monkeypatch.setattr(apart, "START", f"exec({INSTEAD.format(code)!r})")
+        apart._helper.cache_clear()
+
+    yield start
+    apart._helper.cache_clear()
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    return write_small(tmp_path / "in" / "bad.mp4")
+
+
+def read(path: Path) -> int:
+    with FrameReader(path) as reader:
+        return len(list(reader))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.abort()",
+        "import os; os._exit(0)",
+        "bytearray(8 << 30)",
+        "while True: pass",
+        "import os; os.write(self._replies, b'no words\\n')",
+        "import os; os.write(self._replies, b'[' * 100000 + b'\\n')",
+        "import os; os.write(self._replies, b'x' * (3 << 20))",
+        "import os; os.write(self._replies, b'[]\\n')",
+        "raise RuntimeError",
+    ],
+    ids=["dies", "leaves", "eats memory", "hangs", "babbles", "nests", "floods", "lists", "raises"],
+)
+def test_a_clip_that_conquers_its_decoder_is_an_error_and_takes_no_other(
+    conquer: Conquer, bad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(apart, "QUIET_S", 3)
+    conquer(code)
+    write_small(bad.with_name("good.mp4"), 120)
+    space = open_workspace(tmp_path / "out")
+    found = find_clips([bad.parent], space)
+    results = list(run_clips(found, space, Settings(), load_fake, lambda *_: lambda *_: None))
+    failed = [result for result in results if isinstance(result, Failure)]
+    assert [(failure.clip.name, failure.error.exit_code) for failure in failed] == [("bad.mp4", 3)]
+    assert "ended the decoder" in str(failed[0].error)
+    assert len(list((tmp_path / "out" / "release").glob("*.mp4"))) == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "[0, 0, 0, 0, [180, 160], [0, False], False]",
+        "[2, 0, 0, 1, [180, 160], [0, False], False]",
+        "[0, 0, 0, 1, [180, 161], [0, False], False]",
+        "[0, 0, 0, 1, [30000, 30000, 3], [0, False], False]",
+        "[0, 0, 0, 1, [0, 160], [0, False], False]",
+        "[0, 0, 0.5, 1, [180, 160], [0, False], False]",
+        "[0, 0, 0, 1, [180, 160], [5, False], False]",
+        "[0, 0, 0, 1, [180, 160]]",
+        "None",
+    ],
+)
+def test_a_frame_that_makes_no_sense_is_not_taken(conquer: Conquer, bad: Path, frame: str) -> None:
+    conquer(f"child.write(self._replies, dict(run=1, lost=[], frame={frame}))")
+    with pytest.raises(InputError, match="ended the decoder"):
+        read(bad)
+
+
+def test_what_a_decoder_says_cannot_act_on_a_terminal(
+    conquer: Conquer, bad: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conquer(
+        "child.write(self._replies, dict(run=1, lost=[], error='InputError', message='\\x1b[2J' * 999, advice='-'))"
+    )
+    with pytest.raises(InputError) as told:
+        read(bad)
+    complain(told.value)
+    assert "\x1b" not in capsys.readouterr().err
+    assert len(str(told.value)) == apart.LONGEST_TEXT
+
+
+TRIES = """
+import errno, os, socket, threading
+def tries():
+    done = []
+    for attempt in (
+        lambda: open("/etc/passwd"), lambda: open({written!r}, "w"), lambda: os.unlink({kept!r}),
+        lambda: os.chmod({kept!r}, 0), lambda: os.mkdir({written!r}), lambda: os.truncate({kept!r}, 0),
+        lambda: socket.socket(), lambda: socket.socketpair(), os.fork, lambda: os.execv("/bin/true", ["true"]),
+        lambda: os.kill(os.getppid(), 0), lambda: os.memfd_create("x"), lambda: os.pidfd_open(1),
+        lambda: os.open("/proc/self/mem", os.O_RDWR),
+    ):
+        try:
+            attempt()
+            done.append("done")
+        except OSError as error:
+            done.append(errno.errorcode[error.errno])
+    thread = threading.Thread(target=done.append, args=("thread",))
+    thread.start()
+    thread.join()
+    return " ".join(done)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the system calls are filtered on x86-64 only")
+def test_a_decoder_can_open_no_file_and_no_connection_and_start_no_program(
+    conquer: Conquer, bad: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("kept")
+    tries = TRIES.format(written=str(tmp_path / "written"), kept=str(kept))
+    conquer(f"exec({tries!r}, globals()); child.write(self._replies, dict(error='InputError', message=tries()))")
+    with pytest.raises(InputError) as told:
+        read(bad)
+    assert str(told.value) == "EPERM " * 14 + "thread"
+    assert kept.read_text() == "kept"
+    assert not (tmp_path / "written").exists()
+
+
+def test_a_decoder_holds_nothing_but_the_clip_its_pipes_and_its_memory(conquer: Conquer, bad: Path) -> None:
+    look = (
+        "import os\nfound = []\nfor n in range(32):\n    try: found.append(os.fstat(n) and n)\n    except OSError: pass"
+    )
+    conquer(f"exec({look!r}, globals()); child.write(self._replies, dict(error='InputError', message=len(found)))")
+    with pytest.raises(InputError) as told:
+        read(bad)
+    assert str(told.value) == str(
+        3 + 4 + 1
+    )  # the standard ones lead nowhere; a copy of the memory's is kept by its map
+
+
+def test_neither_ctrl_c_nor_a_kill_leaves_a_decoder(bad: Path) -> None:
+    program = f"""
+import pathlib, sys
+from redact.media import FrameReader, apart
+apart.START = {f"exec({INSTEAD.format('while True: pass')!r})"!r}
+with FrameReader(pathlib.Path({str(bad)!r})) as reader:
+    helper = apart._helper(__import__("os").getpid())._process.pid
+    decoder = open(f"/proc/{{helper}}/task/{{helper}}/children").read().split()[0]
+    print(helper, decoder, flush=True)
+    list(reader)
+"""
+    for how in (signal.SIGINT, signal.SIGKILL):
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stdout is not None
+            others = [int(number) for number in process.stdout.readline().split()]
+            assert len(others) == 2
+            process.send_signal(how)
+            process.wait(20)
+        until = time.monotonic() + 10
+        while any(is_there(number) for number in others):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def is_there(number: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_a_helper_that_has_died_is_started_again(bad: Path) -> None:
+    assert read(bad) == FRAMES
+    helper = apart._helper(os.getpid())._process
+    helper.kill()
+    helper.wait()
+    assert read(bad) == FRAMES
