@@ -180,8 +180,9 @@ with FrameReader(pathlib.Path({str(bad)!r})) as reader:
 """
     for how in (signal.SIGINT, signal.SIGKILL):
         with subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it may be ignored where these tests run
+        ) as process:  # fmt: skip
             assert process.stdout is not None
             others = [int(number) for number in process.stdout.readline().split()]
             assert len(others) == 2
