@@ -34,7 +34,7 @@ from redact.records import to_plain
 @JSON
 def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool, **given: Any) -> None:
     """Turn clips, and all clips in folders, into checked copies in OUT/release."""
-    from redact import batch, custody
+    from redact import batch, custody, media
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
@@ -43,6 +43,7 @@ def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool,
     begin = time.monotonic()
     tree = batch.find_clips(clips, custody.locate_workspace(output))
     say_skipped(tree.skipped)
+    media.prepare()  # while the detectors are loaded
     load = partial(load_detectors, settings)
     detectors = load() if jobs == 1 else []
     bars = Bars()

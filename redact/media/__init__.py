@@ -15,6 +15,7 @@ import logging
 
 import av
 
+from redact.media.apart import prepare
 from redact.media.files import Contents, hash_file, list_contents
 from redact.media.frames import Colour, Digest, Frame, Picture
 from redact.media.hearing import SoundComparison, compare_sounds
@@ -46,6 +47,7 @@ __all__ = [
     "open_excerpt",
     "open_sound",
     "open_writer",
+    "prepare",
 ]
 
 av.logging.set_level(None)

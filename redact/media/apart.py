@@ -244,6 +244,12 @@ def _helper(owner: int) -> _Helper:
     return _Helper(owner)
 
 
+def prepare() -> None:
+    """Begin to start what starts decoders, so that it is ready when the first clip is opened."""
+    with suppress(OSError):  # then the first clip tells
+        _helper(os.getpid())
+
+
 def _start(order: Words) -> int:
     """Start a decoder, by a new helper where the one there was has died."""
     try:
