@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,7 +42,7 @@ class Crew:
         threads = len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(threads)
         self._most = WAITING * threads
-        self._given: deque[Future[Any]] = deque()
+        self._given: set[Future[Any]] = set()
 
     def __enter__(self) -> Crew:
         return self
@@ -56,9 +55,12 @@ class Crew:
     def give(self, call: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Future[Result]:
         """Run a call as soon as a thread is free, and return what will hold its result.
 
-        Where too many wait already, it first waits for the oldest of them, and raises the error that ended it.
+        Where too many wait already, it first waits until one of them is done, and raises the error that ended it.
         """
         if len(self._given) >= self._most:
-            self._given.popleft().result()
-        self._given.append(self._pool.submit(call, *args, **kwargs))
-        return self._given[-1]
+            done, self._given = wait(self._given, return_when=FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+        given = self._pool.submit(call, *args, **kwargs)
+        self._given.add(given)
+        return given

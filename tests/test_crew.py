@@ -34,6 +34,17 @@ def test_few_calls_wait_at_a_time() -> None:
     assert 1 <= most[0] < 100
 
 
+def test_a_long_call_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    go = threading.Event()
+    with Crew() as crew:
+        long = crew.give(go.wait, 5)
+        for n in range(100):
+            crew.give(abs, n)
+        go.set()
+    assert long.result()
+
+
 def test_an_error_ends_the_giving() -> None:
     def fail() -> None:
         raise KeyError("broken")
