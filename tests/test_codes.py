@@ -74,6 +74,24 @@ def test_a_bar_code_is_covered_to_the_ends_of_its_bars(module: int, turn: int) -
     assert covered(seen, np.ones_like(ink)) < 0.4
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bar_code_does_not_grow_over_a_shelf_around_it(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shelf = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    for y, x in np.ndindex(HEIGHT // 12, WIDTH // 12):
+        height, width = random.integers(6, 12, 2)
+        shelf[12 * y : 12 * y + height, 12 * x : 12 * x + width] = random.integers(0, 256)
+    label = np.pad(np.tile(ean_13(), (40, 1)), 4, constant_values=255)
+    here = slice(216, 216 + label.shape[0]), slice(366, 366 + label.shape[1])
+    shelf[here] = label
+    ink = np.zeros(shelf.shape, bool)
+    ink[here] = label < 80
+    picture = np.repeat(cv2.GaussianBlur(shelf, (0, 0), 0.6)[..., None], 3, axis=2).astype(np.uint8)
+    seen = CodeDetector().detect(picture, 3, LOOKS)
+    assert covered(seen, ink) == 1
+    assert covered(seen, np.ones_like(ink)) < 0.05
+
+
 def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was() -> None:
     picture, _ = placed(np.kron(qr_code(), np.ones((4, 4), np.uint8)), 0)
     before = picture.copy()

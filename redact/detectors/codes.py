@@ -23,6 +23,9 @@ RIM = 0.1  # of the shorter side of a code: corners are found loosely
 CELLS = 6  # that stripes are measured in, for the shorter side of a piece of a bar code
 STRIPED = 0.75  # how much the brightness of a cell must change along one direction rather than all
 FAINT = 0.3  # of the contrast of the piece that was found: what is fainter no longer belongs to it
+# Share of the change that must run in their direction in what the stripes around a piece would make of it: of 313
+# pieces of bar codes pasted into photographs, turned by up to 60 degrees, none has under 0.68; shelves have 0.3.
+ALONG = 0.6
 REACH = 1  # longer sides of the piece that was found: stripes further away are other things
 
 
@@ -107,6 +110,9 @@ def _stripes_around(piece: NDArray[np.float64], grey: NDArray[np.uint8]) -> NDAr
     rows, columns = np.nonzero(striped & np.isin(parts, parts[of_piece][striped[of_piece]]))
     if not len(rows):
         return piece
+    whole = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    if abs(complex(real[whole].sum(), imaginary[whole].sum())) < ALONG * change[whole].sum():
+        return piece  # it lies among other things with edges
     low = np.array([columns.min(), rows.min()]) * scale[:2] + corner
     high = np.array([columns.max() + 1, rows.max() + 1]) * scale[:2] + corner
     return np.concatenate([np.minimum(piece[:2], low), np.maximum(piece[2:], high)])
