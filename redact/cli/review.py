@@ -15,6 +15,8 @@ from redact.errors import DependencyError, InputError, UsageError
 
 if TYPE_CHECKING:
     from redact.custody import Workspace
+    from redact.plan import Plan
+    from redact.review.store import PlanFile
 
 
 @click.command("review")
@@ -56,15 +58,14 @@ def review_command(
     if clip and len(paths) > 1:
         raise UsageError(f"--clip names one clip, and there are {len(paths)} plans in {target}.", "Name one of them.")
 
-    def make_desk(path: Path) -> Desk:
-        plan = pipeline.read_plan(path)
+    def make_desk(file: PlanFile, plan: Plan) -> Desk:
         source = clip or Path(plan.source.path)
         bars = Bars()
         try:
-            timeline = excerpts.find_timeline(plan, path, source, bars("time line"))
+            timeline = excerpts.find_timeline(plan, file.path, source, bars("time line"))
         finally:
             bars.close()
-        return Desk(path, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
+        return Desk(file, plan, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
 
     def opened(link: str) -> None:
         click.echo(f"The review is open at {link}")

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from redact import edits
 from redact.errors import UsageError
 from redact.geometry import Box
 from redact.plan import AUDIO, Settings, Track
+from redact.records import to_bytes
 from redact.review.jobs import Job
 from redact.review.session import Session
 
 LEAST_WIDTH, MOST_WIDTH = 16, 4096  # pixels of a picture that is asked for
+
+
+class Answer(JSONResponse):
+    """An answer in JSON. Names of files that are no UTF-8 are in it too."""
+
+    def render(self, content: Any) -> bytes:
+        """Return its bytes."""
+        return to_bytes(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def clip(session: Session) -> dict[str, Any]:
@@ -22,7 +31,7 @@ def clip(session: Session) -> dict[str, Any]:
     source, line = session.plan.source, session.desk.timeline
     return {
         "name": session.desk.clip.name,
-        "plan": session.desk.plan_path.name,
+        "plan": session.desk.file.path.name,
         "width": source.width,
         "height": source.height,
         "first": line.first,
@@ -41,7 +50,7 @@ def state(session: Session) -> dict[str, Any]:
     groups = session.groups()
     return {
         "revision": revision,
-        "plan": session.desk.plan_path.name,
+        "plan": session.desk.file.path.name,
         "first": source.first,
         "frames": source.frames,
         "tracks": [_track(track, groups[track.id]) for track in plan.tracks],
