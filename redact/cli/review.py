@@ -43,6 +43,9 @@ def review_command(
     **given: Any,
 ) -> None:
     """Look at TARGET in the browser, correct it, and sign it off: a folder of a run, a plan, or a clip."""
+    from redact import media
+
+    media.prepare()  # while the rest is loaded
     try:
         from redact.review import server
     except ImportError as error:

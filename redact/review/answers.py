@@ -35,7 +35,7 @@ def clip(session: Session) -> dict[str, Any]:
         "width": source.width,
         "height": source.height,
         "first": line.first,
-        "times": [round(time * 1000) for time in line.times],
+        "times": [time.numerator * 1000 // time.denominator for time in line.times],
         "cuts": line.cuts,
         "who": session.desk.who,
         "never_show": session.desk.never_show,
