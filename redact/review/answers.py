@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from redact import edits
+from redact.edits import at, chosen, key_frames
 from redact.errors import UsageError
 from redact.geometry import Box
 from redact.plan import AUDIO, Settings, Track
@@ -15,6 +15,7 @@ from redact.records import to_bytes
 from redact.review.jobs import Job
 from redact.review.session import Session
 
+LATEST_EDITS = 200  # that are told with the plan after each change; all of them are told when they are asked for
 LEAST_WIDTH, MOST_WIDTH = 16, 4096  # pixels of a picture that is asked for
 
 
@@ -59,7 +60,7 @@ def state(session: Session) -> dict[str, Any]:
              "risk": round(d.risk, 2), "track": session.subject(d)}
             for d in plan.doubts
         ],
-        "edits": [{"who": e.who, "when": e.when, "what": e.what} for e in plan.edits],
+        "edits": edits(session)[-LATEST_EDITS:],
         "undo": undo,
         "redo": redo,
         "seen": session.seen.count(source),
@@ -68,6 +69,11 @@ def state(session: Session) -> dict[str, Any]:
         "review": plan.review and {"who": plan.review.who, "when": plan.review.when},
         "job": job(session.job),
     }  # fmt: skip
+
+
+def edits(session: Session) -> list[dict[str, str]]:
+    """Return all changes of the plan, in their order."""
+    return [{"who": e.who, "when": e.when, "what": e.what} for e in session.plan.edits]
 
 
 def picture(session: Session, frame: int, width: str | None) -> Response:
@@ -84,7 +90,7 @@ def picture(session: Session, frame: int, width: str | None) -> Response:
     least = max(int(width), LEAST_WIDTH) if width else None
     data = session.frames.show(plan, frame, min(least, MOST_WIDTH) if least else None)
     session.seen.serve(frame)
-    regions = [[t.id, *sides(t.boxes[0]), t.action == "cover"] for t in edits.at(plan, frame).tracks]
+    regions = [[t.id, *sides(t.boxes[0]), t.action == "cover"] for t in at(plan, frame).tracks]
     headers = {"x-regions": json.dumps(regions, separators=(",", ":")), "x-revision": str(revision)}
     return Response(data, media_type="image/jpeg", headers=headers)
 
@@ -95,8 +101,8 @@ def keys(session: Session, id: int) -> list[int]:
     Raises:
         UsageError: it is not there.
     """
-    (track,) = edits.chosen(session.plan, [id])
-    return edits.key_frames(track)
+    (track,) = chosen(session.plan, [id])
+    return key_frames(track)
 
 
 def job(work: Job | None) -> dict[str, Any] | None:

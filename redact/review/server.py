@@ -66,6 +66,9 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
     def keys(request: Request) -> Response:
         return answer(lambda session: answers.Answer(answers.keys(session, request.path_params["id"])))
 
+    def edits(request: Request) -> Response:
+        return answer(lambda session: answers.Answer(answers.edits(session)))
+
     def job(request: Request) -> Response:
         return answer(lambda session: answers.Answer(answers.job(session.job)))
 
@@ -98,6 +101,7 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
             Route("/api/clip", clip),
             Route("/api/state", state),
             Route("/api/keys/{id:int}", keys),
+            Route("/api/edits", edits),
             Route("/api/job", job),
             Route("/api/close", done, methods=["POST"]),
             Route("/api/open", open_other, methods=["POST"]),
