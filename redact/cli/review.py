@@ -57,6 +57,8 @@ def review_command(
     from redact.review.session import Desk
     from redact.review.shelf import Shelf
 
+    if clip and target.is_file() and target.suffix != ".json":
+        raise UsageError("--clip says where the clip of a plan is, and TARGET is a clip itself.", "Leave it out.")
     paths, space = _find_plans(target, output, given)
     if clip and len(paths) > 1:
         raise UsageError(f"--clip names one clip, and there are {len(paths)} plans in {target}.", "Name one of them.")
@@ -87,15 +89,28 @@ def _find_plans(target: Path, output: Path | None, given: dict[str, Any]) -> tup
     from redact import custody
 
     if target.suffix == ".json":
+        _refuse_looking(given)
         return [target], _space_of(target, output)
     space = custody.locate_workspace(target)
     plans = sorted(space.private.glob("*.plan.json"))
     if plans:
+        _refuse_looking(given)
+        if output is not None:
+            raise UsageError(f"{target} is the folder of a run, and its copies go there: -o is for a clip or a plan.")
         return plans, space
     if target.is_dir():
         raise InputError(f"There is no plan in {target}.", "Make one with `redact analyse CLIP -o OUT`.")
     path, space = _plan_of_clip(target, output, given)
     return [path], space
+
+
+def _refuse_looking(given: dict[str, Any]) -> None:
+    """Refuse options of the analysis where a plan is there already, on which they would have no effect."""
+    if names := [name.removesuffix("_time").replace("_", "-") for name, value in given.items() if value]:
+        raise UsageError(
+            f"--{names[0]} is for the analysis of a clip, and its plan is there already.",
+            "Leave it out. `redact analyse CLIP -o OUT --overwrite` makes the plan anew; decisions are lost then.",
+        )
 
 
 def _space_of(plan: Path, output: Path | None) -> Workspace:
@@ -120,11 +135,13 @@ def _plan_of_clip(clip: Path, output: Path | None, given: dict[str, Any]) -> tup
 
     if output is None:
         raise UsageError(f"{clip} is a clip: say with -o where its plan and its copy are to go.")
+    looked = dict(given)
     settings = settings_from(DEFAULTS, given)
     sha256 = hash_file(clip)
     space = custody.open_workspace(output)
     path = custody.private_path(space, clip, sha256, ".plan.json")
     if path.exists() and not settings.overwrite:
+        _refuse_looking(looked)
         return path, space
     bars = Bars()
     try:
