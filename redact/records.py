@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -16,12 +16,27 @@ from redact.errors import PlanError, UsageError
 from redact.geometry import Box
 from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Plan, Region, Review, Settings, Source, Track
 
+BOX = re.compile(r"(-?\d{1,6},){3}-?\d{1,6}")
+
 T = TypeVar("T")
+Texts = dict[int, tuple[Track, str]]  # by `id` of a track, which is kept, so that no other one gets that `id`
 
 
-def dump_plan(plan: Plan) -> str:
-    """Return the plan as JSON text, one line a box, the same text for the same plan."""
-    return json.dumps(to_plain(plan), indent=1, ensure_ascii=False) + "\n"
+def dump_plan(plan: Plan, known: Texts | None = None) -> str:
+    """Return the plan as JSON text, one line a box, the same text for the same plan.
+
+    Args:
+        plan: to write.
+        known: the texts of the tracks of an earlier state of it; they are used again, and become those of this one.
+            A change of one track among hundreds is then written in the time that this track takes.
+    """
+    texts = {id(track): (known or {}).get(id(track)) or (track, _track_text(track)) for track in plan.tracks}
+    if known is not None:
+        known.clear()
+        known.update(texts)
+    text = json.dumps(to_plain(replace(plan, tracks=())), indent=1, ensure_ascii=False) + "\n"
+    tracks = ",\n".join(text for _, text in texts.values())
+    return _fill(text, "tracks", f"[\n{tracks}\n ]") if tracks else text
 
 
 def load_plan(text: str) -> Plan:
@@ -47,7 +62,7 @@ def to_bytes(text: str) -> bytes:
 def to_plain(value: Any) -> Any:
     """Return a value of this room as what JSON knows."""
     if isinstance(value, Box):
-        return f"{value.x0},{value.y0},{value.x1},{value.y1}"
+        return _box_text(value)
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, tuple):
@@ -57,6 +72,24 @@ def to_plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
     return value
+
+
+def _track_text(track: Track) -> str:
+    """Return the lines of a track in a plan."""
+    plain = to_plain(replace(track, boxes=track.boxes[:1])) | {"boxes": []}
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
+    boxes = ",\n".join([f'  "{_box_text(box)}"' for box in track.boxes])
+    return "  " + _fill(text, "boxes", f"[\n{boxes}\n ]").replace("\n", "\n  ")
+
+
+def _box_text(box: Box) -> str:
+    return f"{box.x0},{box.y0},{box.x1},{box.y1}"
+
+
+def _fill(text: str, key: str, items: str) -> str:
+    """Put the text of a list where an outermost key has an empty one; no text in JSON holds the end of a line."""
+    head, empty, tail = text.partition(f'\n "{key}": []')
+    return f"{head}{empty[:-2]}{items}{tail}"
 
 
 def from_plain(data: Any, kind: type[T], where: str) -> T:
@@ -132,7 +165,7 @@ def _models(data: Any, where: str) -> dict[str, str]:
 
 
 def _box(data: Any, where: str) -> Box:
-    if not isinstance(data, str) or not re.fullmatch(r"(-?\d{1,6},){3}-?\d{1,6}", data):
+    if not isinstance(data, str) or not BOX.fullmatch(data):
         raise PlanError(f"In {where}: a box like '10,20,40,60' is expected, not {_short(data)}.")
     try:
         return Box(*map(int, data.split(",")))

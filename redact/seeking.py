@@ -41,7 +41,7 @@ class FrameSeeker:
         self._numbers = {time: first + n for n, time in enumerate(times)}
         self._coming: Iterator[Decoded] = iter(())
         self._next: int | None = None  # index of the frame that is decoded next, where it is known
-        self._kept: dict[int, Frame] = {}
+        self._kept: dict[int, Frame | Decoded] = {}  # made upright and coloured only when they are asked for
         self._decoder = ApartDecoder(path, stream)
         try:
             next(self._decoder.frames(), None)  # the first frame says how large pictures are
@@ -67,7 +67,7 @@ class FrameSeeker:
         if not 0 <= frame - self._first < len(self._times):
             raise IndexError(f"frame {frame} is not in the excerpt")
         if frame in self._kept:
-            return self._kept[frame]
+            return self._shown(frame)
         ahead = math.ceil(float(SEEK_S) * float(self._decoder.header.rate))
         if self._next is None or not 0 <= frame - self._next <= ahead:
             self._next = None
@@ -90,9 +90,9 @@ class FrameSeeker:
                     return None
                 self._next = number + 1
                 if number > frame - KEPT_BEHIND:
-                    self._keep(Frame(number, decoded.time, upright(decoded.plain, decoded.turn), decoded.damaged))
+                    self._keep(number, decoded)
                 if number == frame:
-                    return self._kept[frame]
+                    return self._shown(frame)
         except InputError:  # where it cannot be decoded from here, it may still be from the beginning
             return None
         return None
@@ -103,7 +103,7 @@ class FrameSeeker:
         with FrameReader(self.path, self._begin_time(), stream=self._stream) as reader:
             for found in reader:
                 if found.index > frame - KEPT_BEHIND:
-                    self._keep(found)
+                    self._keep(found.index, found)
                 if found.index == frame:
                     return found
         raise InputError(f"{self.path.name} no longer holds frame {frame}.", "Check the disk that it is on.")
@@ -112,8 +112,20 @@ class FrameSeeker:
         """Return where the excerpt begins; None at the clip's first frame."""
         return self._times[0] if self._first else None
 
-    def _keep(self, frame: Frame) -> None:
+    def _shown(self, number: int) -> Frame:
+        """Return a frame that is kept."""
+        kept = self._kept[number]
+        if isinstance(kept, Decoded):
+            kept = Frame(number, kept.time, upright(kept.plain, kept.turn), kept.damaged)
+            self._kept[number] = kept
+        return kept
+
+    def _keep(self, number: int, frame: Frame | Decoded) -> None:
         """Keep a frame for stepping back, and let go of the oldest where they are too many."""
-        self._kept[frame.index] = frame
-        while len(self._kept) > 1 and sum(f.picture.nbytes for f in self._kept.values()) > KEPT_BYTES:
+        self._kept[number] = frame
+        while len(self._kept) > 1 and sum(map(_size_bytes, self._kept.values())) > KEPT_BYTES:
             del self._kept[next(iter(self._kept))]
+
+
+def _size_bytes(frame: Frame | Decoded) -> int:
+    return frame.picture.nbytes if isinstance(frame, Frame) else frame.plain.nbytes

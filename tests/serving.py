@@ -10,10 +10,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from redact import custody, detectors, excerpts, pipeline
+from redact import custody, detectors, excerpts
+from redact.plan import Plan
 from redact.review import server
 from redact.review.session import Desk
 from redact.review.shelf import Shelf
+from redact.review.store import PlanFile
 
 
 class Client:
@@ -78,11 +80,11 @@ class Client:
 def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
     """Serve the review of the plans in a folder, and end it afterwards."""
 
-    def make_desk(path: Path) -> Desk:
-        plan = pipeline.read_plan(path)
+    def make_desk(file: PlanFile, plan: Plan) -> Desk:
         clip = Path(plan.source.path)
-        timeline = excerpts.find_timeline(plan, path, clip, lambda *_: None)
-        return Desk(path, clip, custody.locate_workspace(out), timeline, "Ana", never_show, detectors.load_detectors)
+        timeline = excerpts.find_timeline(plan, file.path, clip, lambda *_: None)
+        space = custody.locate_workspace(out)
+        return Desk(file, plan, clip, space, timeline, "Ana", never_show, detectors.load_detectors)
 
     paths = sorted((out / "private").glob("*.plan.json"))
     links: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from redact.errors import PlanError, UsageError
 from redact.geometry import Box
 from redact.plan import Detection, Doubt, Edit, Plan, Settings, Source, Track, Verdict
-from redact.records import dump_plan, load_plan
+from redact.records import Texts, dump_plan, load_plan, to_plain
 
 SOURCE = Source("clip.mp4", "a" * 64, 320, 240, 5, 10, Fraction(1, 12800), Fraction(1, 5), Fraction(3), "b" * 64, 0)
 TRACK = Track(1, "head", 6, (Box(1, 2, 3, 4), Box(-5, 0, 9, 9)))
@@ -33,6 +34,16 @@ def test_a_plan_survives_being_written_and_read() -> None:
     assert load_plan(text) == PLAN
     assert dump_plan(load_plan(text)) == text
     assert '"-5,0,9,9"' in [line.strip() for line in text.splitlines()]
+
+
+def test_what_is_written_of_a_changed_plan_is_the_same_with_and_without_the_texts_that_are_known() -> None:
+    others = tuple(replace(TRACK, id=n, reason='says "boxes": []\n "tracks": []') for n in (2, 3))
+    known: Texts = {}
+    for plan in (PLAN, replace(PLAN, tracks=(TRACK, *others)), replace(PLAN, tracks=others[::-1]),
+                 replace(PLAN, tracks=(replace(TRACK, first=7), others[1])), replace(PLAN, tracks=())):  # fmt: skip
+        text = json.dumps(to_plain(plan), indent=1, ensure_ascii=False) + "\n"
+        assert dump_plan(plan, known) == dump_plan(plan) == text
+        assert [track for track, _ in known.values()] == list(plan.tracks)
 
 
 @pytest.mark.parametrize("where", [(), ("source",), ("settings",), ("tracks", 0), ("doubts", 0), ("edits", 0)])

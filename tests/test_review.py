@@ -309,9 +309,19 @@ def test_only_frames_that_were_sent_count_as_seen_and_that_is_kept(out: Path) ->
             picture(client, n)
         assert client.post("seen", frames=[0, 1, 2, 7, -4, 999])["seen"] == 3
         assert client.post("seen", frames=[0, 1, 2, 7])["seen"] == 3
+        unseen = [client.post("unseen", after=n)["frame"] for n in (-5, 1, 6, 7, 22, 23, 999)]
+        assert unseen == [2, 2, 8, 8, 23, 2, 2]  # after the last one the first again
     with serving(out) as client:
         client.enter()
         assert client.get("/api/state")["seen"] == 3
+        for n in set(range(FRAMES)) - {0, 1, 7, 23}:
+            picture(client, n)
+        client.post("seen", frames=list(range(FRAMES)))
+        assert [client.post("unseen", after=n)["frame"] for n in (3, 23)] == [23, 23]
+        client.change("cut", first=4, last=15)
+        assert client.wait()["error"] is None
+        assert client.post("unseen", after=6)["frame"] is None
+        assert client.get("/api/state")["seen"] == 12
 
 
 def test_a_doubt_that_is_accepted_leaves_the_queue_and_stays_in_the_edits(out: Path) -> None:

@@ -151,6 +151,7 @@ def test_a_planted_leak_is_found_covered_signed_off_and_gone_from_the_copy(
     page.wait_for_selector('.piece.shown[data-track="3"]')
     # Sign off: what was decided is listed, the copy is made and checked.
     page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#signoff[open]")
     decided = page.inner_text("#signoff-list")
     assert "Left visible by decision: 1" in decided.replace("LEFT VISIBLE BY DECISION", "Left visible by decision")
     assert "a shop sign; decided by Bea" in decided
@@ -212,6 +213,7 @@ def test_a_part_is_muted_from_one_frame_to_another_by_keys_and_heard_again(page:
     page.wait_for_selector("#muted li")
     assert "0:00.160 to 0:00.400" in page.inner_text("#muted")
     page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#signoff[open]")
     assert "Muted parts: 1" in page.text_content("#signoff-list")
     page.keyboard.press("Escape")
     page.click("#muted li button:last-child")

@@ -15,6 +15,8 @@ from redact.errors import DependencyError, InputError, UsageError
 
 if TYPE_CHECKING:
     from redact.custody import Workspace
+    from redact.plan import Plan
+    from redact.review.store import PlanFile
 
 
 @click.command("review")
@@ -41,6 +43,9 @@ def review_command(
     **given: Any,
 ) -> None:
     """Look at TARGET in the browser, correct it, and sign it off: a folder of a run, a plan, or a clip."""
+    from redact import media
+
+    media.prepare()  # while the rest is loaded
     try:
         from redact.review import server
     except ImportError as error:
@@ -52,19 +57,20 @@ def review_command(
     from redact.review.session import Desk
     from redact.review.shelf import Shelf
 
+    if clip and target.is_file() and target.suffix != ".json":
+        raise UsageError("--clip says where the clip of a plan is, and TARGET is a clip itself.", "Leave it out.")
     paths, space = _find_plans(target, output, given)
     if clip and len(paths) > 1:
         raise UsageError(f"--clip names one clip, and there are {len(paths)} plans in {target}.", "Name one of them.")
 
-    def make_desk(path: Path) -> Desk:
-        plan = pipeline.read_plan(path)
+    def make_desk(file: PlanFile, plan: Plan) -> Desk:
         source = clip or Path(plan.source.path)
         bars = Bars()
         try:
-            timeline = excerpts.find_timeline(plan, path, source, bars("time line"))
+            timeline = excerpts.find_timeline(plan, file.path, source, bars("time line"))
         finally:
             bars.close()
-        return Desk(path, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
+        return Desk(file, plan, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
 
     def opened(link: str) -> None:
         click.echo(f"The review is open at {link}")
@@ -83,15 +89,28 @@ def _find_plans(target: Path, output: Path | None, given: dict[str, Any]) -> tup
     from redact import custody
 
     if target.suffix == ".json":
+        _refuse_looking(given)
         return [target], _space_of(target, output)
     space = custody.locate_workspace(target)
     plans = sorted(space.private.glob("*.plan.json"))
     if plans:
+        _refuse_looking(given)
+        if output is not None:
+            raise UsageError(f"{target} is the folder of a run, and its copies go there: -o is for a clip or a plan.")
         return plans, space
     if target.is_dir():
         raise InputError(f"There is no plan in {target}.", "Make one with `redact analyse CLIP -o OUT`.")
     path, space = _plan_of_clip(target, output, given)
     return [path], space
+
+
+def _refuse_looking(given: dict[str, Any]) -> None:
+    """Refuse options of the analysis where a plan is there already, on which they would have no effect."""
+    if names := [name.removesuffix("_time").replace("_", "-") for name, value in given.items() if value]:
+        raise UsageError(
+            f"--{names[0]} is for the analysis of a clip, and its plan is there already.",
+            "Leave it out. `redact analyse CLIP -o OUT --overwrite` makes the plan anew; decisions are lost then.",
+        )
 
 
 def _space_of(plan: Path, output: Path | None) -> Workspace:
@@ -116,11 +135,13 @@ def _plan_of_clip(clip: Path, output: Path | None, given: dict[str, Any]) -> tup
 
     if output is None:
         raise UsageError(f"{clip} is a clip: say with -o where its plan and its copy are to go.")
+    looked = dict(given)
     settings = settings_from(DEFAULTS, given)
     sha256 = hash_file(clip)
     space = custody.open_workspace(output)
     path = custody.private_path(space, clip, sha256, ".plan.json")
     if path.exists() and not settings.overwrite:
+        _refuse_looking(looked)
         return path, space
     bars = Bars()
     try:

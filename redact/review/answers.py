@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from redact import edits
+from redact.edits import at, chosen, key_frames
 from redact.errors import UsageError
 from redact.geometry import Box
 from redact.plan import AUDIO, Settings, Track
+from redact.records import to_bytes
 from redact.review.jobs import Job
 from redact.review.session import Session
 
+LATEST_EDITS = 200  # that are told with the plan after each change; all of them are told when they are asked for
 LEAST_WIDTH, MOST_WIDTH = 16, 4096  # pixels of a picture that is asked for
+
+
+class Answer(JSONResponse):
+    """An answer in JSON. Names of files that are no UTF-8 are in it too."""
+
+    def render(self, content: Any) -> bytes:
+        """Return its bytes."""
+        return to_bytes(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def clip(session: Session) -> dict[str, Any]:
@@ -22,11 +32,11 @@ def clip(session: Session) -> dict[str, Any]:
     source, line = session.plan.source, session.desk.timeline
     return {
         "name": session.desk.clip.name,
-        "plan": session.desk.plan_path.name,
+        "plan": session.desk.file.path.name,
         "width": source.width,
         "height": source.height,
         "first": line.first,
-        "times": [round(time * 1000) for time in line.times],
+        "times": [time.numerator * 1000 // time.denominator for time in line.times],
         "cuts": line.cuts,
         "who": session.desk.who,
         "never_show": session.desk.never_show,
@@ -41,7 +51,7 @@ def state(session: Session) -> dict[str, Any]:
     groups = session.groups()
     return {
         "revision": revision,
-        "plan": session.desk.plan_path.name,
+        "plan": session.desk.file.path.name,
         "first": source.first,
         "frames": source.frames,
         "tracks": [_track(track, groups[track.id]) for track in plan.tracks],
@@ -50,7 +60,7 @@ def state(session: Session) -> dict[str, Any]:
              "risk": round(d.risk, 2), "track": session.subject(d)}
             for d in plan.doubts
         ],
-        "edits": [{"who": e.who, "when": e.when, "what": e.what} for e in plan.edits],
+        "edits": edits(session)[-LATEST_EDITS:],
         "undo": undo,
         "redo": redo,
         "seen": session.seen.count(source),
@@ -59,6 +69,11 @@ def state(session: Session) -> dict[str, Any]:
         "review": plan.review and {"who": plan.review.who, "when": plan.review.when},
         "job": job(session.job),
     }  # fmt: skip
+
+
+def edits(session: Session) -> list[dict[str, str]]:
+    """Return all changes of the plan, in their order."""
+    return [{"who": e.who, "when": e.when, "what": e.what} for e in session.plan.edits]
 
 
 def picture(session: Session, frame: int, width: str | None) -> Response:
@@ -75,7 +90,7 @@ def picture(session: Session, frame: int, width: str | None) -> Response:
     least = max(int(width), LEAST_WIDTH) if width else None
     data = session.frames.show(plan, frame, min(least, MOST_WIDTH) if least else None)
     session.seen.serve(frame)
-    regions = [[t.id, *sides(t.boxes[0]), t.action == "cover"] for t in edits.at(plan, frame).tracks]
+    regions = [[t.id, *sides(t.boxes[0]), t.action == "cover"] for t in at(plan, frame).tracks]
     headers = {"x-regions": json.dumps(regions, separators=(",", ":")), "x-revision": str(revision)}
     return Response(data, media_type="image/jpeg", headers=headers)
 
@@ -86,8 +101,8 @@ def keys(session: Session, id: int) -> list[int]:
     Raises:
         UsageError: it is not there.
     """
-    (track,) = edits.chosen(session.plan, [id])
-    return edits.key_frames(track)
+    (track,) = chosen(session.plan, [id])
+    return key_frames(track)
 
 
 def job(work: Job | None) -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ class Seen:
         self._path = plan_path.with_name(plan_path.name.removesuffix(".json").removesuffix(".plan") + ".seen.json")
         self._first, self._length = timeline.first, len(timeline.times)
         self._served: set[int] = set()
-        self._seen: set[int] = set()
+        self._seen = bytearray(self._length)  # for each frame 1 where it was seen, else 0
         self._lock = threading.Lock()
         if self._path.exists():
             self._load()
@@ -40,31 +40,43 @@ class Seen:
     def add(self, frames: Iterable[int]) -> None:
         """Note that frames were on the screen, and keep that."""
         with self._lock:
-            new = self._served.intersection(frames) - self._seen
+            new = [n - self._first for n in self._served.intersection(frames) if not self._seen[n - self._first]]
             if new:
-                self._seen |= new
+                for n in new:
+                    self._seen[n] = 1
                 write_private(self._path, json.dumps(self.runs()).encode())
 
     def count(self, source: Source) -> int:
         """Return how many frames of an excerpt were seen."""
-        return sum(source.first <= n < source.first + source.frames for n in self._seen)
+        begin = source.first - self._first
+        return self._seen.count(1, begin, begin + source.frames)
+
+    def next_unseen(self, source: Source, after: int) -> int | None:
+        """Return the next frame of an excerpt that was not seen, or the first where none is left; None if all were."""
+        begin = source.first - self._first
+        here = min(max(after + 1 - self._first, begin), begin + source.frames)
+        for start in (here, begin):
+            if (found := self._seen.find(0, start, begin + source.frames)) >= 0:
+                return self._first + found
+        return None
 
     def runs(self) -> list[tuple[int, int]]:
         """Return what was seen as first and last frames of stretches, in their order."""
         runs: list[tuple[int, int]] = []
-        for n in sorted(self._seen):
-            if runs and runs[-1][1] == n - 1:
-                runs[-1] = runs[-1][0], n
-            else:
-                runs.append((n, n))
+        end = 0
+        while (begin := self._seen.find(1, end)) >= 0:
+            end = self._seen.find(0, begin)
+            end = end if end >= 0 else self._length
+            runs.append((self._first + begin, self._first + end - 1))
         return runs
 
     def _load(self) -> None:
         """Read what earlier sessions kept."""
         try:
             runs = json.loads(self._path.read_text())
-            inside = range(self._first, self._first + self._length)
-            self._seen = {n for a, b in runs for n in range(max(a, inside.start), min(b + 1, inside.stop))}
+            for first, last in runs:
+                begin, end = max(first - self._first, 0), min(last + 1 - self._first, self._length)
+                self._seen[begin:end] = b"\1" * (end - begin)
         except (OSError, ValueError, TypeError) as error:
             raise PlanError(
                 f"{self._path.name}, which says what was seen of the clip, is damaged.", "Remove that file."

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from redact.errors import RedactError, UsageError
@@ -56,18 +56,21 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
         return answer(lambda session: answers.picture(session, number, request.query_params.get("w")))
 
     def state(request: Request) -> Response:
-        return answer(lambda session: JSONResponse(answers.state(session)))
+        return answer(lambda session: answers.Answer(answers.state(session)))
 
     def clip(request: Request) -> Response:
         return answer(
-            lambda session: JSONResponse(answers.clip(session) | {"number": shelf.number, "plans": describe(shelf)})
+            lambda session: answers.Answer(answers.clip(session) | {"number": shelf.number, "plans": describe(shelf)})
         )
 
     def keys(request: Request) -> Response:
-        return answer(lambda session: JSONResponse(answers.keys(session, request.path_params["id"])))
+        return answer(lambda session: answers.Answer(answers.keys(session, request.path_params["id"])))
+
+    def edits(request: Request) -> Response:
+        return answer(lambda session: answers.Answer(answers.edits(session)))
 
     def job(request: Request) -> Response:
-        return answer(lambda session: JSONResponse(answers.job(session.job)))
+        return answer(lambda session: answers.Answer(answers.job(session.job)))
 
     async def wish(request: Request) -> Response:
         body = await request.body()
@@ -80,7 +83,7 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
         if type(number) is not int:
             raise UsageError("The number of a plan is expected.")
         shelf.open(number)
-        return JSONResponse({})
+        return answers.Answer({})
 
     async def open_other(request: Request) -> Response:
         body = await request.body()
@@ -88,7 +91,7 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
 
     async def done(request: Request) -> Response:
         close()
-        return JSONResponse({})
+        return answers.Answer({})
 
     return Starlette(
         routes=[
@@ -98,6 +101,7 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
             Route("/api/clip", clip),
             Route("/api/state", state),
             Route("/api/keys/{id:int}", keys),
+            Route("/api/edits", edits),
             Route("/api/job", job),
             Route("/api/close", done, methods=["POST"]),
             Route("/api/open", open_other, methods=["POST"]),
@@ -169,7 +173,7 @@ def _answer(make: Callable[[], Response]) -> Response:
 
 
 def _complaint(error: RedactError, status: int) -> Response:
-    return JSONResponse({"error": str(error), "advice": error.advice}, status)
+    return answers.Answer({"error": str(error), "advice": error.advice}, status)
 
 
 def _parse(body: bytes) -> dict[str, Any]:

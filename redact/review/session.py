@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,20 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from redact import cameras, custody, edits, marks, pipeline
+from redact import custody, edits, pipeline
 from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.drawing import follow_box
 from redact.edits import By
-from redact.errors import OutputError, UsageError
+from redact.errors import UsageError
 from redact.excerpts import cut_source
 from redact.frames import CoveredFrames
 from redact.geometry import Box, covered_share
-from redact.plan import LONGEST_NAME, Doubt, Keyframe, Plan, Region, Review, Settings, Track
-from redact.records import dump_plan, load_plan
+from redact.plan import Doubt, Plan, Review, Settings, Track
 from redact.review.grouping import BODIES, group
 from redact.review.jobs import Job, Progress
 from redact.review.seen import Seen
+from redact.review.store import PlanFile
 from redact.review.wardrobe import Wardrobe
 from redact.sightings import Timeline
 
@@ -45,7 +42,8 @@ class Desk:
     """What a review works on.
 
     Attributes:
-        plan_path: the plan's file.
+        file: the plan's.
+        plan: what it holds.
         clip: that the plan was made for.
         space: where a copy is released.
         timeline: the frames of the excerpt that was analysed.
@@ -54,7 +52,8 @@ class Desk:
         eyes: from settings to the detectors that search finished copies.
     """
 
-    plan_path: Path
+    file: PlanFile
+    plan: Plan
     clip: Path
     space: Workspace
     timeline: Timeline
@@ -71,23 +70,16 @@ class Session:
         revision: the number of the plan's first state.
 
     Raises:
-        InputError: the plan or the clip cannot be read.
-        OutputError: the plan is being reviewed already.
-        PlanError: the plan is none, or of another clip.
+        InputError: the clip cannot be read.
+        PlanError: the plan is of another clip.
     """
 
     def __init__(self, desk: Desk, revision: int = 0) -> None:
         self.desk = desk
         self._lock = threading.RLock()
-        self._hold = _hold(desk.plan_path)
-        try:
-            self.plan = pipeline.read_plan(desk.plan_path)
-            self.frames = CoveredFrames(desk.clip, self.plan, desk.timeline)
-            self.seen = Seen(desk.plan_path, desk.timeline)
-        except BaseException:
-            self._release_hold()
-            raise
-        self._on_disk = _hash(desk.plan_path.read_bytes())
+        self.plan = desk.plan
+        self.seen = Seen(desk.file.path, desk.timeline)
+        self.frames = CoveredFrames(desk.clip, desk.plan, desk.timeline)
         self._drawn_here: set[int] = set()  # tracks that were drawn in this session
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
@@ -107,7 +99,7 @@ class Session:
             self.job.stop()
         self.wardrobe.stop()
         self.frames.__exit__(kind, error, trace)
-        self._release_hold()
+        self.desk.file.__exit__(kind, error, trace)
 
     def by(self, who: str | None = None) -> By:
         """Return who makes a change, now."""
@@ -188,7 +180,7 @@ class Session:
         with self._lock:
             self._check(revision)
             settled = [self.doubt(doubt)] if doubt is not None else []
-            self._check_place(frame, box)
+            self.check_place(frame, box)
             source = self.plan.source
 
             def work(progress: Progress) -> dict[str, Any]:
@@ -236,38 +228,6 @@ class Session:
         details = {"clip": self.desk.clip.name, "by": self.desk.who, "frame": frame, "track": id, "in_colour": not grey}
         custody.record(self.desk.space, "look under a cover", details)
         return shown
-
-    def keep_mark(self, name: str, frame: int, box: Box) -> int:
-        """Keep a part of a frame as an example of a mark; return how many details it has.
-
-        Raises:
-            UsageError: it is not fit for one.
-        """
-        self._check_place(frame, box)
-        details = marks.add(name, marks.crop(self.frames.read(frame).picture, box))
-        custody.record(self.desk.space, "keep a mark", {"clip": self.desk.clip.name, "by": self.desk.who, "mark": name})
-        return details
-
-    def keep_camera(self, name: str, ids: Sequence[int]) -> int:
-        """Add the first boxes of tracks to the profile of a camera; return how many regions it has.
-
-        Raises:
-            UsageError: the name is not one, a track is not there, or the profile is for pictures of another size.
-        """
-        source = self.plan.source
-        chosen = edits.chosen(self.plan, ids)
-        there = cameras.load(name) if name in cameras.names() else None
-        if there and (there.width, there.height) != (source.width, source.height):
-            raise UsageError(
-                f"The camera {name!r} has pictures of {there.width}x{there.height}; this clip's are another size.",
-                "Choose another name.",
-            )
-        added = [
-            Region((track.reason or track.label)[:LONGEST_NAME], (Keyframe(None, track.boxes[0]),)) for track in chosen
-        ]
-        regions = (*(there.regions if there else ()), *added)
-        cameras.save(name, source.width, source.height, regions, overwrite=there is not None)
-        return len(regions)
 
     def sign_off(self, revision: int, who: str, overwrite: bool, allow_empty: bool) -> Job:
         """Begin to render, check and release what was decided.
@@ -320,6 +280,17 @@ class Session:
         """Return whether a change can be taken back, and whether one can be made again."""
         return bool(self._undo), bool(self._redo)
 
+    def check_place(self, frame: int, box: Box) -> None:
+        """Refuse what is not in the excerpt, or not in the picture.
+
+        Raises:
+            UsageError: it is not.
+        """
+        source = self.plan.source
+        edits.check_frame(self.plan, frame)
+        if not box.clip(source.width, source.height):
+            raise UsageError("What was drawn lies outside the picture.")
+
     def subject(self, doubt: Doubt) -> int | None:
         """Return the track that a doubt is about: the one that covers its box best in its frame."""
         here = edits.at(self.plan, doubt.frame).tracks
@@ -365,29 +336,20 @@ class Session:
             raise Conflict("The copy is being made; the plan stays as it is until that is done.")
         if revision != self.revision:
             raise Conflict("The plan was changed meanwhile, perhaps in another tab; this change was not made.")
-        if _hash(self.desk.plan_path.read_bytes()) != self._on_disk:
+        if self.desk.file.is_changed():
             self._take_from_disk()
             raise Conflict("Another program has changed the plan; this change was not made.")
-
-    def _check_place(self, frame: int, box: Box) -> None:
-        """Refuse what is not in the excerpt, or not in the picture."""
-        source = self.plan.source
-        edits.check_frame(self.plan, frame)
-        if not box.clip(source.width, source.height):
-            raise UsageError("What was drawn lies outside the picture.")
 
     def _take_repairs(self, signed: Plan) -> None:
         """Go on with what was added to the plan while a copy of it was made; that can be undone like a change."""
         with self._lock:
-            data = self.desk.plan_path.read_bytes()
-            if _hash(data) != self._on_disk:
+            if self.desk.file.is_changed():
                 self._undo.append(signed)
-                self._save(load_plan(data.decode()).with_settings(signed.settings))
+                self._save(self.desk.file.read().with_settings(signed.settings))
 
     def _take_from_disk(self) -> None:
         """Go on with the plan that is on disk."""
-        data = self.desk.plan_path.read_bytes()
-        self.plan, self._on_disk = load_plan(data.decode()), _hash(data)
+        self.plan = self.desk.file.read()
         self._undo.clear()
         self._redo.clear()
         self.revision += 1
@@ -395,14 +357,9 @@ class Session:
     def _save(self, plan: Plan) -> None:
         """Make a plan the current one, once it is on disk."""
         with self._lock:
-            data = dump_plan(plan).encode()
-            custody.write_private(self.desk.plan_path, data)
-            self.plan, self._on_disk = plan, _hash(data)
+            self.desk.file.write(plan)
+            self.plan = plan
             self.revision += 1
-
-    def _release_hold(self) -> None:
-        """Let others review the plan."""
-        os.close(self._hold)
 
 
 def _followed(
@@ -420,28 +377,3 @@ def _first_made(what: str) -> str:
     while what.startswith(("undid: ", "redid: ")):
         what = what.partition(": ")[2]
     return what
-
-
-def _hold(plan_path: Path) -> int:
-    """Return the lock of a plan, which is held as long as it is open.
-
-    Raises:
-        OutputError: another review holds it, or it cannot be made.
-    """
-    path = plan_path.with_name(plan_path.name + ".lock")
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise OutputError(
-            f"{plan_path.name} is being reviewed already.", "Go on in that window, or end it with Ctrl-C first."
-        ) from error
-    return lock
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

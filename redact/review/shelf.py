@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from redact import pipeline
-from redact.errors import RedactError, UsageError
+from redact.errors import UsageError
 from redact.plan import Plan
 from redact.review.session import Conflict, Desk, Session
+from redact.review.store import PlanFile
+
+MakeDesk = Callable[[PlanFile, Plan], Desk]
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,18 @@ class Shelf:
 
     Args:
         paths: the plans' files, at least one.
-        make_desk: from a plan's file to what its review works on.
+        make_desk: from a plan's file, and the plan, to what its review works on.
 
     Raises:
         RedactError: of its kinds; the first one cannot be opened.
     """
 
-    def __init__(self, paths: Sequence[Path], make_desk: Callable[[Path], Desk]) -> None:
+    def __init__(self, paths: Sequence[Path], make_desk: MakeDesk) -> None:
         self._paths, self._make_desk = paths, make_desk
         self._entries = [_read(path) for path in paths]
         self._lock = threading.Lock()
         self.number = next((n for n, entry in enumerate(self._entries) if entry.waits), 0)
-        self.session = Session(make_desk(paths[self.number]))
+        self.session = self._begin(self.number)
 
     def __enter__(self) -> Shelf:
         return self
@@ -58,7 +62,8 @@ class Shelf:
 
     def entries(self) -> list[Entry]:
         """Return the list of all plans."""
-        self._entries[self.number] = _entry(self.session.plan, self.session.desk.clip.name)
+        plan = self.session.plan
+        self._entries[self.number] = _entry(self.session.desk.clip.name, len(plan.doubts), plan.review is not None)
         return list(self._entries)
 
     def open(self, number: int) -> None:
@@ -76,10 +81,18 @@ class Shelf:
             if number == self.number:
                 return
             # Revisions go on, so that a tab that still shows the clip before cannot change this one by mistake.
-            opened = Session(self._make_desk(self._paths[number]), self.session.revision + 1)
+            opened = self._begin(number, self.session.revision + 1)
             self.entries()
             left, self.session, self.number = self.session, opened, number
             left.__exit__(None, None, None)
+
+    def _begin(self, number: int, revision: int = 0) -> Session:
+        """Return the review of a plan, which holds the plan's file."""
+        with ExitStack() as stack:
+            file = stack.enter_context(PlanFile(self._paths[number]))
+            session = Session(self._make_desk(file, file.read()), revision)
+            stack.pop_all()
+        return session
 
 
 def describe(shelf: Shelf) -> list[dict[str, Any]]:
@@ -88,15 +101,14 @@ def describe(shelf: Shelf) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> Entry:
-    """Return the entry of a plan that is not open."""
+    """Return the entry of a plan that is not open, without checking it: a folder may hold hundreds."""
     try:
-        plan = pipeline.read_plan(path)
-    except RedactError:
+        plan = json.loads(path.read_bytes())
+        return _entry(Path(plan["source"]["path"]).name, len(plan["doubts"]), plan["review"] is not None)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return Entry(path.name, "cannot be read", waits=False)
-    return _entry(plan, Path(plan.source.path).name)
 
 
-def _entry(plan: Plan, name: str) -> Entry:
-    doubts = len(plan.doubts)
-    words = "signed off" if plan.review else f"{doubts} doubt{'' if doubts == 1 else 's'}"
-    return Entry(name, words, waits=plan.review is None)
+def _entry(name: str, doubts: int, signed: bool) -> Entry:
+    words = "signed off" if signed else f"{doubts} doubt{'' if doubts == 1 else 's'}"
+    return Entry(name, words, waits=not signed)

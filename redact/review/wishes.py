@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from redact import edits, excerpts
 from redact.edits import By
 from redact.errors import UsageError
 from redact.geometry import Box
 from redact.plan import Plan
-from redact.review import answers
+from redact.review import answers, keeping
 from redact.review.session import Session
 
 Body = dict[str, Any]
@@ -38,7 +38,7 @@ def grant(session: Session, wish: str, body: Body) -> Response:
             return answer
     else:
         raise UsageError(f"The review knows no wish {wish[:40]!r}.")
-    return JSONResponse(answers.state(session))
+    return answers.Answer(answers.state(session))
 
 
 def _widen(session: Session, plan: Plan, body: Body, by: By) -> Plan:
@@ -141,7 +141,11 @@ def _see(session: Session, body: Body) -> Response:
     if not isinstance(frames, list) or len(frames) > MOST_SEEN or not all(type(n) is int for n in frames):
         raise UsageError(f"At most {MOST_SEEN} frames are expected.")
     session.seen.add(frames)
-    return JSONResponse({"seen": session.seen.count(session.plan.source)})
+    return answers.Answer({"seen": session.seen.count(session.plan.source)})
+
+
+def _unseen(session: Session, body: Body) -> Response:
+    return answers.Answer({"frame": session.seen.next_unseen(session.plan.source, _int(body, "after"))})
 
 
 def _uncover(session: Session, body: Body) -> Response:
@@ -160,11 +164,11 @@ def _cut(session: Session, body: Body) -> None:
 
 
 def _mark(session: Session, body: Body) -> Response:
-    return JSONResponse({"details": session.keep_mark(_text(body, "name"), _int(body, "frame"), _box(body))})
+    return answers.Answer({"details": keeping.keep_mark(session, _text(body, "name"), _int(body, "frame"), _box(body))})
 
 
 def _camera(session: Session, body: Body) -> Response:
-    return JSONResponse({"regions": session.keep_camera(_text(body, "name"), _ids(body))})
+    return answers.Answer({"regions": keeping.keep_camera(session, _text(body, "name"), _ids(body))})
 
 
 def _sign_off(session: Session, body: Body) -> None:
@@ -173,8 +177,8 @@ def _sign_off(session: Session, body: Body) -> None:
 
 
 ACTIONS: dict[str, Callable[[Session, Body], Response | None]] = {
-    "undo": _undo, "redo": _redo, "seen": _see, "uncover": _uncover, "follow": _follow, "cut": _cut, "mark": _mark,
-    "camera": _camera, "signoff": _sign_off,
+    "undo": _undo, "redo": _redo, "seen": _see, "unseen": _unseen, "uncover": _uncover, "follow": _follow, "cut": _cut,
+    "mark": _mark, "camera": _camera, "signoff": _sign_off,
 }  # fmt: skip
 
 

@@ -2,7 +2,10 @@
 
 import { getJson, post } from "./api.js";
 import { askName, askShow } from "./dialogs.js";
+import { keyMap, listen, showMap } from "./keys.js";
+import { showDoubts, showSelected } from "./panel.js";
 import { Viewer, tidy } from "./picture.js";
+import { showPlans } from "./plans.js";
 import { openSignoff, signOff } from "./signoff.js";
 import { Sound } from "./sound.js";
 import { Timeline, clock } from "./timeline.js";
@@ -44,9 +47,9 @@ function take(fresh) {
   showSeen(state.seen);
   $("undo").disabled = !state.undo;
   $("redo").disabled = !state.redo;
-  $("edits").replaceChildren(...state.edits.slice(-200).reverse().map((e) => element("li", `${e.what} — ${e.who}`)));
+  $("edits").replaceChildren(...[...state.edits].reverse().map((e) => element("li", `${e.what} — ${e.who}`)));
   $("excerpt").textContent = `Frames ${state.first} to ${state.first + state.frames - 1}, ${clock(viewer.time(state.first))} to ${clock(viewer.time(state.first + state.frames - 1))}`;
-  showDoubts();
+  paintDoubts();
   choose(chosen);
   clearTimeout(clothes.timer);  // rows change when all clothes have been looked at
   if (state.looking) clothes.timer = setTimeout(reload, 1500);
@@ -114,7 +117,7 @@ function choose(wanted) {
   viewer.chosen = chosen;
   viewer.paint();
   timeline.choose(chosen);
-  showSelected();
+  showSelected(ids().map(track), clip.never_show, DO);
 }
 
 function pick(wanted, add) {
@@ -123,69 +126,18 @@ function pick(wanted, add) {
   choose(next);
 }
 
-function button(words, key, action, options = {}) {
-  const made = element("button", words, { title: key ? `${words} (${key})` : words, onclick: action, ...options });
-  if (key) made.append(" ", element("kbd", key));
-  return made;
-}
-
-function showSelected() {
-  const box = $("selected");
-  if (!chosen.size) {
-    box.replaceChildren(element("p", "Nothing. Click a region or a row; drag on the picture to draw a new region.", { className: "faint" }));
-    return;
-  }
-  const tracks = ids().map(track);
-  const one = tracks.length === 1 ? tracks[0] : null;
-  const lines = one
-    ? [`Track ${one.id}: ${one.label}, frames ${one.first} to ${one.last}`,
-       `${one.action === "show" ? "SHOWN" : "covered"}; ${one.origin === "person" ? "drawn by a person" : one.origin === "verification" ? "found in the copy" : "found by the program"}${one.reason ? `: ${one.reason}` : ""}${one.by ? ` (${one.by})` : ""}`]
-    : [`${tracks.length} tracks: ${ids().join(", ")}`];
-  const drawn = tracks.every((t) => t.origin === "person");
-  const parts = lines.map((line) => element("p", line, { className: one?.action === "show" ? "bad" : "" }));
-  const row = element("p", undefined, { className: "buttons" });
-  row.append(
-    button("Widen", "W", DO.widen), button("Extend to start", "S", DO.toStart), button("to end", "E", DO.toEnd),
-    button("to here", "G", DO.toHere), button("Follow on", "F", DO.follow), button("Split here", "B", DO.split),
-    button("Join", "J", DO.join, { disabled: tracks.length < 2 }),
-    tracks.some((t) => t.action === "show") ? button("Cover again", "H", DO.show) : button("Leave visible…", "H", DO.show, { disabled: clip.never_show && !drawn }),
-    button(drawn ? "Delete" : "Not needed…", "X", DO.remove, { disabled: clip.never_show && !drawn }));
-  if (drawn) row.append(button("Keep for camera…", "", DO.camera));
-  box.replaceChildren(...parts, row);
-}
-
 // ---- doubts
 
-function showDoubts() {
-  const now = doubt();
-  viewer.doubt = now;
-  const card = $("doubt");
-  if (!now) {
-    card.replaceChildren(element("p", "No doubts are left. Look through what was not seen yet, then sign off.", { className: "faint" }));
-  } else {
-    const row = element("p", undefined, { className: "buttons" });
-    row.append(button("Accept", "A", DO.accept, { className: "primary" }), button("Cover", "C", DO.coverDoubt),
-      button("Next", "N", DO.nextDoubt), button("Back", "P", DO.previousDoubt), button("Loop", "L", DO.loop));
-    card.replaceChildren(
-      element("p", `${current + 1} of ${state.doubts.length}, risk ${now.risk.toFixed(2)}, ${clock(viewer.time(now.frame))}`),
-      element("p", `${now.reason[0].toUpperCase()}${now.reason.slice(1)}.`, { id: "doubt-reason" }), row);
-  }
-  $("doubts").replaceChildren(...state.doubts.map((d, n) => {
-    const line = element("button", undefined, { onclick: () => goDoubt(n), title: d.reason });
-    line.append(element("span", d.risk.toFixed(2)), element("span", clock(viewer.time(d.frame), false)), element("span", d.reason));
-    if (n === current) line.setAttribute("aria-current", "true");
-    const item = element("li");
-    item.append(line);
-    return item;
-  }));
-  $("doubts").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+function paintDoubts() {
+  viewer.doubt = doubt();
+  showDoubts(state.doubts, current, (n) => viewer.time(n), goDoubt, DO);
 }
 
 function goDoubt(n, loop = true) {
   if (!state.doubts.length) { say("No doubts are left.", true); return; }
   current = (n + state.doubts.length) % state.doubts.length;
   const now = doubt();
-  showDoubts();
+  paintDoubts();
   choose(new Set(now.track === null ? [] : [now.track]));
   viewer.pause();
   viewer.go(now.frame);
@@ -266,6 +218,14 @@ const DO = {
   play: () => (viewer.playing ? viewer.pause() : viewer.play()),
   back: () => step(-1), ahead: () => step(1), backSecond: () => second(-1), aheadSecond: () => second(1),
   previousCut: () => jump(clip.cuts, false), nextCut: () => jump(clip.cuts, true),
+  nextUnseen: async () => {
+    viewer.pause();
+    try {
+      await viewer.report();
+      const { frame } = await (await post("/api/unseen", { after: viewer.frame })).json();
+      if (frame === null) say("All frames of the excerpt were seen.", true); else viewer.go(frame);
+    } catch (error) { await fail(error); }
+  },
   previousKey: () => keyFrame(false), nextKey: () => keyFrame(true),
   first: () => step(viewer.limits[0] - viewer.frame), last: () => step(viewer.limits[1] - viewer.frame),
   nextDoubt: () => goDoubt(current + 1), previousDoubt: () => goDoubt(current - 1),
@@ -354,47 +314,18 @@ const DO = {
   mute: () => sound.mark(),
   escape: () => { if (viewer.draft) setDraft(null); else if (!sound.leave()) choose(new Set()); },
   help: () => $("help").showModal(),
-  signoff: () => { viewer.pause(); viewer.report(); openSignoff(state, clip.who, (n) => viewer.time(n)); },
+  signoff: async () => {
+    viewer.pause();
+    try {
+      await viewer.report();
+      openSignoff(state, await getJson("/api/edits"), clip.who, (n) => viewer.time(n));
+    } catch (error) { await fail(error); }
+  },
 };
 
-// Keys: [key, with shift, with ctrl, what, words]
-const KEYS = [
-  [" ", 0, 0, DO.play, "Play, pause"], ["ArrowLeft", 0, 0, DO.back, "One frame back"], ["ArrowRight", 0, 0, DO.ahead, "One frame ahead"],
-  ["ArrowLeft", 1, 0, DO.backSecond, "1 s back"], ["ArrowRight", 1, 0, DO.aheadSecond, "1 s ahead"],
-  ["Home", 0, 0, DO.first, "First frame"], ["End", 0, 0, DO.last, "Last frame"],
-  ["[", 0, 0, DO.previousCut, "Previous cut"], ["]", 0, 0, DO.nextCut, "Next cut"],
-  [",", 0, 0, DO.previousKey, "Previous key frame of the selected region"], [".", 0, 0, DO.nextKey, "Next key frame"],
-  ["n", 0, 0, DO.nextDoubt, "Next doubt"], ["p", 0, 0, DO.previousDoubt, "Previous doubt"], ["l", 0, 0, DO.loop, "Loop the doubt"],
-  ["a", 0, 0, DO.accept, "Accept the doubt: it is fine as it is"], ["c", 0, 0, DO.coverDoubt, "Cover what is in doubt, and follow it"],
-  ["r", 0, 0, DO.nextTrack, "Select the next region of the frame"], ["a", 0, 1, DO.all, "Select all regions of the frame"],
-  ["w", 0, 0, DO.widen, "Widen"], ["s", 0, 0, DO.toStart, "Extend to the start of the scene"], ["e", 0, 0, DO.toEnd, "Extend to the end of the scene"],
-  ["g", 0, 0, DO.toHere, "Extend to this frame"], ["f", 0, 0, DO.follow, "Follow on by the picture"],
-  ["b", 0, 0, DO.split, "Split here"], ["j", 0, 0, DO.join, "Join"], ["h", 0, 0, DO.show, "Leave visible, or cover again"], ["x", 0, 0, DO.remove, "Delete, or not needed"],
-  ["u", 0, 0, null, "Hold: look under the selected cover"], ["d", 0, 0, DO.draw, "Draw: arrows move it, Shift+arrows size it, Enter follows it"],
-  ["i", 0, 0, DO.cutIn, "The excerpt begins here"], ["o", 0, 0, DO.cutOut, "The excerpt ends here"],
-  ["k", 0, 0, DO.mute, "Mute the sound from here; again: to here"],
-  ["z", 0, 0, DO.undo, "Undo"], ["z", 1, 0, DO.redo, "Redo"], ["z", 0, 1, DO.undo, ""], ["z", 1, 1, DO.redo, ""], ["y", 0, 1, DO.redo, ""],
-  ["t", 0, 0, DO.thumbs, "Thumbnails only"], ["q", 0, 0, DO.lines, "Hide or show the lines around covers"], ["m", 0, 0, DO.magnify, "Magnify what is selected (or turn the wheel)"], ["+", 0, 0, DO.zoomIn, "Zoom the timeline in"], ["-", 0, 0, DO.zoomOut, "Zoom the timeline out"],
-  ["Enter", 0, 1, DO.signoff, "Sign off"], ["?", 0, 0, DO.help, "This map"], ["Escape", 0, 0, DO.escape, "Nothing selected; leave the drawing"],
-];
-const SHOWN = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", "+": "+", "-": "−" };
-
-function press(event) {
-  if (event.target.closest("dialog, select, input:not([type=checkbox]):not([type=radio])")) return;
-  if (event.altKey || event.metaKey) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (viewer.draft && draftKey(event, key)) { event.preventDefault(); return; }
-  if (key === "u" && !event.ctrlKey) { if (!event.repeat) look(); return; }
-  if ((key === " " || key === "Enter") && event.target.closest("button, summary") && !event.ctrlKey) return;
-  const plain = !/^[a-z]$/.test(key) && key.length === 1;
-  const found = KEYS.find(([k, shift, ctrl]) => k === key && (plain || !!shift === event.shiftKey) && !!ctrl === event.ctrlKey);
-  if (!found || !found[3]) return;
-  event.preventDefault();
-  found[3]();
-}
-
+// While something is drawn, some keys are for that. Whether this was one.
 function draftKey(event, key) {
-  if (event.ctrlKey) return false;
+  if (!viewer.draft || event.ctrlKey) return false;
   const [x0, y0, x1, y1] = viewer.draft.box, by = Math.max(2, Math.round(clip.width / 160));
   const way = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[key];
   if (way) {
@@ -408,38 +339,13 @@ function draftKey(event, key) {
   return true;
 }
 
-// ---- the other clips of the folder
-
-async function turnTo(number) {
-  viewer.pause();
-  try {
-    await viewer.report();
-    await post("/api/open", { number });
-    location.reload();
-  } catch (error) { $("plans").value = clip.number; await fail(error); }
-}
-
-function offerNext() {
-  const next = clip.plans.findIndex((plan, n) => plan.waits && n !== clip.number);
-  $("next-clip").hidden = next < 0 || $("finish").hidden;
-  if (next >= 0) $("next-clip").textContent = `Next clip: ${clip.plans[next].name}`;
-  $("next-clip").onclick = () => turnTo(next);
-}
-
-function showPlans() {
-  $("plans").hidden = clip.plans.length < 2;
-  $("plans").replaceChildren(...clip.plans.map((plan, n) => element("option", `${n + 1}. ${plan.name}: ${plan.words}`, { value: n, disabled: plan.words === "cannot be read" })));
-  $("plans").value = clip.number;
-  $("plans").onchange = () => turnTo(Number($("plans").value));
-}
-
 // ---- beginning
 
 async function begin() {
   [clip] = [await getJson("/api/clip")];
   document.title = `Review: ${clip.name}`;
   $("clip-name").textContent = clip.name;
-  showPlans();
+  showPlans(clip, () => { viewer.pause(); return viewer.report(); }, fail);
   viewer = new Viewer(clip, {
     frame: (n) => {
       if (document.activeElement !== $("frame")) $("frame").value = n;
@@ -467,7 +373,7 @@ async function begin() {
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
-    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); offerNext(); }, "signoff-no": () => $("signoff").close(),
+    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
     finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
       $("finish").hidden = $("next-clip").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
@@ -481,15 +387,10 @@ async function begin() {
   $("frame").onfocus = () => viewer.pause();
   $("frame").onchange = () => { viewer.pause(); viewer.go(Number($("frame").value)); };
   $("frame").onkeydown = (event) => { if (event.key === "Enter") $("overlay").focus(); };
-  $("keys").append(...KEYS.filter((key) => key[4]).map(([key, shift, ctrl, , words]) => {
-    const row = element("tr"), cell = element("td");
-    cell.append(element("kbd", `${ctrl ? "Ctrl+" : ""}${shift ? "Shift+" : ""}${SHOWN[key] || (key.length === 1 ? key.toUpperCase() : key)}`));
-    row.append(cell, element("td", words));
-    return row;
-  }));
   if (state.job?.running) watch("Still being done");
-  addEventListener("keydown", press);
-  addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "u") stopLooking(); });
+  const keys = keyMap(DO);
+  listen(keys, { first: draftKey, hold: look, release: stopLooking });
+  showMap(keys);
   document.addEventListener("visibilitychange", () => document.hidden && viewer.pause());
   document.body.dataset.ready = "yes";
 }

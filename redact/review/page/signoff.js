@@ -6,7 +6,7 @@ import { span } from "./sound.js";
 import { $, element } from "./words.js";
 
 // List what was decided.
-export function openSignoff(state, who, time) {
+export function openSignoff(state, edits, who, time) {
   const shown = state.tracks.filter((t) => t.action === "show");
   const drawn = state.tracks.filter((t) => t.origin === "person" && t.action === "cover");
   const list = $("signoff-list");
@@ -23,12 +23,12 @@ export function openSignoff(state, who, time) {
     ...part("Drawn by a person", drawn.map((t) => `Track ${t.id} (frames ${t.first} to ${t.last}): ${t.reason}`)),
     element("p", { none: "The copy has no sound.", keep: "The copy keeps the clip's sound; nobody checks what is said in it.", file: "The copy gets the sound of a file." }[state.sound.audio]),
     ...(state.sound.audio === "none" ? [] : part("Muted parts", state.sound.mute.map((part) => span(part, time(state.first), time(state.first + state.frames - 1))))),
-    ...part("All changes", state.edits.map((e) => `${e.what} (${e.who})`)));
+    ...part("All changes", edits.map((e) => `${e.what} (${e.who})`)));
   $("signoff-who").value = $("signoff-who").value || who;
   $("signoff-result").replaceChildren();
   $("signoff-form").hidden = $("signoff-yes").hidden = false;
   $("finish").hidden = $("next-clip").hidden = true;
-  $("signoff").showModal();
+  if (!$("signoff").open) $("signoff").showModal();
 }
 
 // Sign off what was listed, and show what comes of it.
@@ -75,4 +75,5 @@ function showResult({ copy, statement, checks }) {
   $("signoff-result").replaceChildren(element("p", "The copy was checked and released:", { className: "good" }), element("pre", copy),
     table, element("h2", "The statement that goes with it"), element("pre", JSON.stringify(statement, null, 1)));
   $("finish").hidden = false;
+  $("next-clip").hidden = !$("next-clip").dataset.there;
 }

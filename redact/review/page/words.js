@@ -18,3 +18,9 @@ export function element(name, words, options = {}) {
   Object.assign(made, options);
   return made;
 }
+
+export function button(words, key, action, options = {}) {
+  const made = element("button", words, { title: key ? `${words} (${key})` : words, onclick: action, ...options });
+  if (key) made.append(" ", element("kbd", key));
+  return made;
+}
