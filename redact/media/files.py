@@ -64,13 +64,17 @@ NEUTRAL_TAGS = {
 }
 
 
-def list_contents(path: Path) -> Contents:
+def read_contents(path: Path, handed: int | None = None) -> Contents:
     """Return what a file holds: streams, tags and chapters.
+
+    Args:
+        path: the file.
+        handed: its descriptor, in a process that may not open it itself.
 
     Raises:
         InputError: it cannot be opened.
     """
-    with open_container(path) as container:
+    with open_container(path, handed) as container:
         streams = [f"{s.type} {s.codec_context.name if s.codec_context else '?'}" for s in container.streams]
         tags = [t for holder in (container, *container.streams) for t in holder.metadata.items()]
         loose = tuple(f"{k}={v}" for k, v in tags if v not in NEUTRAL_TAGS.get(k, ()))
