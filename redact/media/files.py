@@ -197,7 +197,7 @@ def unreadable(path: Path, error: Exception) -> InputError:
 def unwritable(path: Path, error: Exception) -> OutputError:
     """Return the error for a file that cannot be written."""
     number = getattr(error, "errno", None)
-    if number == errno.ENOSPC:
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"The disk is full; {path.name} was not finished.", "Make room, then run the command again.")
     if number in (errno.EACCES, errno.EROFS, errno.EPERM):
         return OutputError(f"{path.parent} may not be written to.")
