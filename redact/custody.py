@@ -404,7 +404,8 @@ def find_released(space: Workspace, source_sha256: str, settings: Settings, afte
             name = Path(entry["name"])
             copy = copy_path(space, name.stem, name.suffix)
             if copy.exists() and hash_file(copy) == entry["copy_sha256"]:
-                return Released(copy, Fraction(entry["length"]))
+                with suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+                    return Released(copy, Fraction(entry["length"]))
     return None
 
 
@@ -423,10 +424,18 @@ def _releases(space: Workspace, source_sha256: str) -> Iterator[Mapping[str, Any
     with space.log.open("rb") as file:
         for line in file:
             if source_sha256.encode() in line:
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
-                    if entry.get("operation") == "release" and entry.keys() >= {"number", "name", "copy_sha256"}:
+                    if _tells_of_a_copy(entry):
                         yield entry
+
+
+def _tells_of_a_copy(entry: Any) -> bool:
+    """Return whether a line of the log, which may be damaged, is about a copy that was released."""
+    if not isinstance(entry, dict) or entry.get("operation") != "release":
+        return False
+    number, texts = entry.get("number"), [entry.get(key) for key in ("name", "copy_sha256")]
+    return isinstance(number, int) and all(isinstance(text, str) and "\0" not in text for text in texts)
 
 
 def identity(source_sha256: str, settings: Settings) -> dict[str, Any]:

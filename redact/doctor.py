@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import shutil
 import stat
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from redact import cameras, marks, weights
-from redact.errors import DependencyError
+from redact.errors import DependencyError, RedactError
 
 LEAST_PYTHON = (3, 11)
 LEAST_DISK_BYTES = 10 * 10**9  # a few clips with their copies
@@ -63,6 +64,7 @@ def examine(output: Path) -> list[Finding]:
         *_opencv(),
         *_backends(),
         *_codecs(),
+        *_decoding(),
         *_weights(),
         *_room(output),
         *_private_folders(),
@@ -157,6 +159,27 @@ def _codecs() -> Iterator[Finding]:
             f"there; it {use}" if fine else f"missing; it {use}",
             "" if fine else "Install av from a wheel: python -m pip install --force-reinstall --only-binary av av",
         )
+
+
+def _decoding() -> Iterator[Finding]:
+    """Look at how far the process that decodes is kept from everything else: one is started, and asked."""
+    media, fault = _load("redact.media")
+    if fault:
+        return  # said already
+    name, machine = "decoding apart", platform.machine()
+    try:
+        locked, done = media.ask_rights()
+    except RedactError as error:
+        yield Finding(name, BAD, str(error), error.advice)
+        return
+    if locked and done:
+        advice = "Report this; until then, open clips that may be hostile only on a machine that holds nothing else."
+        yield Finding(name, BAD, f"system calls are filtered, and yet it can {', '.join(done)}", advice)
+    elif done:
+        said = f"in a process of its own, but system calls are not filtered on {machine}: it can {', '.join(done)}"
+        yield Finding(name, LOOK, said, "Open clips that may be hostile on a machine with Linux on x86-64.")
+    else:
+        yield Finding(name, GOOD, "system calls are filtered: it can open no file and no connection")
 
 
 def _weights() -> Iterator[Finding]:

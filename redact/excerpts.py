@@ -8,14 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from redact.errors import UsageError
-from redact.media import Digest, open_excerpt
+from redact.media import TAIL_S, Digest, open_excerpt
 from redact.plan import Plan, Settings, Source
 from redact.scenes import Clock
 from redact.sightings import Timeline, load_timeline
 
 Progress = Callable[[int, int | None], None]
-
-TAIL_S = Fraction(3600)  # how long a part that is muted to the clip's last frame goes on: sound may last longer
 
 
 def find_timeline(plan: Plan, path: Path, clip: Path, progress: Progress) -> Timeline:

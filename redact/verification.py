@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -89,14 +90,13 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
         look = SecondLook(detectors, plan.settings, crew)
         seen = _compare(plan, source, reader, look, progress)
         faces = look.found()
-        sound = open_sound(plan, clip, source.sounds)
     checks = [*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces)]
-    checks += _check_still(copy) if plan.source.still else _check_contents(copy, sound is not None)
-    if sound is not None:
-        with sound:
+    with open_sound(plan, clip, source.sounds) or nullcontext() as sound:
+        checks += _check_still(copy) if plan.source.still else _check_contents(copy, sound is not None)
+        if sound is not None and all(check.passed for check in checks):
             begin = plan.settings.from_time or Fraction(0)
             mute = [(a - begin, b - begin) for a, b in plan.settings.mute]
-            checks += check_sound(copy, sound, mute, plan.settings.beep) if all(c.passed for c in checks) else []
+            checks += check_sound(copy, sound, mute, plan.settings.beep)
     verdict = Verdict((*checks, *_not_made(plan, sound is not None, bool(detectors))))
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
 

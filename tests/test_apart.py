@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from redact.batch import Failure, find_clips, run_clips
 from redact.cli.results import complain
 from redact.custody import open_workspace
 from redact.errors import InputError
-from redact.media import FrameReader, apart
+from redact.media import FrameReader, SoundReader, apart
+from redact.media.listening import Samples
 from redact.plan import Settings
 from tests.trees import FRAMES, load_fake, write_small
 
-Conquer = Callable[[str], None]
+Conquer = Callable[..., None]
+PICTURES, SOUND = ("_Pictures", "_chunks"), ("_Sound", "_packets")
 INSTEAD = """
 from redact.media import child
 def taken(self):
     if "bad" in self.path.name:
         {}
     return honest(self)
-honest, child._Busy._chunks = child._Busy._chunks, taken
+honest, child.{}.{} = child.{}.{}, taken
 child.main()
 """
 
@@ -36,8 +40,8 @@ child.main()
 def conquer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Conquer]:
     """Return a function that lets clips whose name holds "bad" run code in the process that decodes them."""
 
-    def start(code: str) -> None:
-        monkeypatch.setattr(apart, "START", f"exec({INSTEAD.format(code)!r})")
+    def start(code: str, where: Sequence[str] = PICTURES) -> None:
+        monkeypatch.setattr(apart, "START", f"exec({INSTEAD.format(code, *where, *where)!r})")
         apart._helper.cache_clear()
 
     yield start
@@ -46,12 +50,17 @@ def conquer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Conquer]:
 
 @pytest.fixture
 def bad(tmp_path: Path) -> Path:
-    return write_small(tmp_path / "in" / "bad.mp4")
+    return write_small(tmp_path / "in" / "bad.mp4", sound=True)
 
 
 def read(path: Path) -> int:
     with FrameReader(path) as reader:
         return len(list(reader))
+
+
+def listen(path: Path) -> Samples:
+    with SoundReader(path) as reader:
+        return np.hstack([chunk.samples for chunk in reader])
 
 
 @pytest.mark.parametrize(
@@ -104,6 +113,33 @@ def test_a_frame_that_makes_no_sense_is_not_taken(conquer: Conquer, bad: Path, f
         read(bad)
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "[0, [[None, -1]]]",
+        "[0, [[None, 1 << 40]]]",
+        "[0, [[None, 4.0]]]",
+        "[0, [[[1, 0], 4]]]",
+        "[0, [4]]",
+        "[2, [[None, 4]]]",
+        "[0.0, [[None, 4]]]",
+        "None",
+    ],
+)
+def test_sound_that_makes_no_sense_is_not_taken(conquer: Conquer, bad: Path, frame: str) -> None:
+    conquer(f"child.write(self._replies, dict(run=1, lost=[], frame={frame}))", SOUND)
+    with pytest.raises(InputError, match="ended the decoder"):
+        listen(bad)
+
+
+def test_a_clip_that_conquers_the_decoder_of_its_sound_is_an_error(conquer: Conquer, bad: Path, tmp_path: Path) -> None:
+    conquer("import os; os.abort()", SOUND)
+    space, settings = open_workspace(tmp_path / "out"), Settings(audio="keep")
+    results = run_clips(find_clips([bad], space), space, settings, load_fake, lambda *_: lambda *_: None)
+    assert [result.error.exit_code for result in results if isinstance(result, Failure)] == [3]
+    assert not list((tmp_path / "out").rglob("*.mp4"))
+
+
 def test_what_a_decoder_says_cannot_act_on_a_terminal(
     conquer: Conquer, bad: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +151,19 @@ def test_what_a_decoder_says_cannot_act_on_a_terminal(
     complain(told.value)
     assert "\x1b" not in capsys.readouterr().err
     assert len(str(told.value)) == apart.LONGEST_TEXT
+
+
+def test_sound_without_bounds_comes_out_within_them(bad: Path, tmp_path: Path) -> None:
+    wild = np.array([0.5, np.nan, np.inf, -np.inf, 1e38, 0.25] * 800, "<f4")
+    size, rate = wild.nbytes, 48000
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 3, 1, rate, rate * 4, 4, 32, b"data", size
+    )
+    path = tmp_path / "wild.wav"
+    path.write_bytes(head + wild.tobytes())
+    samples = listen(path)
+    assert samples.shape == (1, 4800)
+    assert samples[0, :6].tolist() == [0.5, 0, apart.LOUDEST, -apart.LOUDEST, apart.LOUDEST, 0.25]
 
 
 TRIES = """
@@ -141,15 +190,16 @@ def tries():
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the system calls are filtered on x86-64 only")
+@pytest.mark.parametrize(("where", "use"), [(PICTURES, "read"), (SOUND, "listen")])
 def test_a_decoder_can_open_no_file_and_no_connection_and_start_no_program(
-    conquer: Conquer, bad: Path, tmp_path: Path
+    where: Sequence[str], use: str, conquer: Conquer, bad: Path, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"
     kept.write_text("kept")
     tries = TRIES.format(written=str(tmp_path / "written"), kept=str(kept))
-    conquer(f"exec({tries!r}, globals()); child.write(self._replies, dict(error='InputError', message=tries()))")
+    conquer(f"exec({tries!r}, globals()); child.write(self._replies, dict(error='InputError', message=tries()))", where)
     with pytest.raises(InputError) as told:
-        read(bad)
+        {"read": read, "listen": listen}[use](bad)
     assert str(told.value) == "EPERM " * 14 + "thread"
     assert kept.read_text() == "kept"
     assert not (tmp_path / "written").exists()
@@ -171,7 +221,7 @@ def test_neither_ctrl_c_nor_a_kill_leaves_a_decoder(bad: Path) -> None:
     program = f"""
 import pathlib, sys
 from redact.media import FrameReader, apart
-apart.START = {f"exec({INSTEAD.format('while True: pass')!r})"!r}
+apart.START = {f"exec({INSTEAD.format('while True: pass', *PICTURES, *PICTURES)!r})"!r}
 with FrameReader(pathlib.Path({str(bad)!r})) as reader:
     helper = apart._helper(__import__("os").getpid())._process.pid
     decoder = open(f"/proc/{{helper}}/task/{{helper}}/children").read().split()[0]

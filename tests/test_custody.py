@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 
 from redact import custody, disk
 from redact.errors import OutputError
-from redact.media import FrameReader
+from redact.media import FrameReader, hash_file
+from redact.plan import Settings
+from redact.records import to_plain
 from tests.conftest import MadeClip, Result
 from tests.fakes import FakeDetector
 from tests.trees import faces_of, write_small
@@ -81,6 +84,24 @@ def test_what_an_earlier_crash_left_is_not_written_into(tmp_path: Path) -> None:
         assert held.read() == b"for everybody"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"name": True}, {"name": "a\0b.mp4"}, {"number": "4"}, {"copy_sha256": None}, {"length": "1/0"}, None, []],
+)
+def test_a_damaged_line_about_a_copy_is_no_copy_that_was_released(damage: Any, tmp_path: Path) -> None:
+    space, settings = custody.open_workspace(tmp_path / "out"), Settings()
+    copy = space.release / "excerpt-0001.mp4"
+    copy.write_bytes(b"copy")
+    entry = {
+        "number": 1, "operation": "release", "name": copy.name, **custody.identity("12ab", settings),
+        "settings": to_plain(settings), "length": "1/5", "copy_sha256": hash_file(copy),
+    }  # fmt: skip
+    space.log.write_text(json.dumps(entry) + "\n")
+    assert custody.find_released(space, "12ab", settings, 0) == custody.Released(copy, Fraction(1, 5))
+    space.log.write_text(json.dumps({**entry, **damage} if isinstance(damage, dict) else ["12ab", damage]) + "\n")
+    assert custody.find_released(space, "12ab", settings, 0) is None
 
 
 def test_a_clock_that_was_set_back_does_not_break_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from redact import doctor
 from redact.doctor import BAD, GOOD, LOOK, Finding
+from redact.media import apart
 from tests.conftest import Result
 
 
@@ -126,3 +127,24 @@ def test_a_private_folder_that_others_can_read_is_found(tmp_path: Path, monkeypa
     assert (found("folder of marks").state, found("folder of marks").advice) == (LOOK, f"Run: chmod 700 '{tmp_path}'")
     tmp_path.chmod(0o700)
     assert found("folder of marks").state == GOOD
+
+
+@pytest.mark.parametrize(
+    ("lock", "state"),
+    [
+        ("None", GOOD if os.uname().machine == "x86_64" else LOOK),
+        ("child.lock_in = lambda: False", LOOK),
+        ("child.lock_in = lambda: True", BAD),
+        ("raise SystemExit", BAD),
+    ],
+    ids=["as it is", "not filtered", "filtered in vain", "does not start"],
+)
+def test_how_far_decoding_is_kept_apart_is_tried_and_not_believed(
+    lock: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "START", f"from redact.media import child; exec({lock!r}); child.main()")
+    apart._helper.cache_clear()
+    finding = found("decoding apart")
+    apart._helper.cache_clear()
+    assert finding.state == state
+    assert ("it can open files, open connections" in finding.said) == ("lambda" in lock)

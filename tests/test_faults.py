@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,53 @@ def test_a_disk_that_fills_up_at_any_moment_leaves_nothing_half_made_and_the_run
         assert redact("run", small, "-o", out).code == 0
     assert custody.read_log(custody.locate_workspace(out)).faults == ()
     assert len(list((out / "release").iterdir())) == 2
+
+
+@pytest.fixture
+def bounded() -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """A folder with a quota, in a small btrfs of its own, and what changes that quota."""
+
+    def call(*command: object) -> bool:
+        return subprocess.run([str(part) for part in command], capture_output=True, check=False).returncode == 0
+
+    def limit(size: str) -> None:
+        assert call("btrfs", "qgroup", "limit", size, "0/256", place)
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as scratch:
+        image, place = Path(scratch) / "image", Path(scratch) / "disk"
+        place.mkdir()
+        image.touch()
+        os.truncate(image, 128 << 20)
+        made = not os.geteuid() and all(map(shutil.which, ("mkfs.btrfs", "btrfs")))
+        made = made and call("mkfs.btrfs", "-q", image) and call("mount", "-o", "loop", image, place)
+        try:
+            if not made or not call("btrfs", "quota", "enable", place):
+                pytest.skip("this machine does not let the tests make a disk with quotas")
+            assert call("btrfs", "subvolume", "create", place / "bounded")
+            yield place / "bounded", limit
+        finally:
+            if place.is_mount():
+                call("umount", place)
+
+
+def test_a_quota_that_is_used_up_leaves_nothing_half_made_and_the_run_goes_on(
+    bounded: tuple[Path, Callable[[str], None]], redact: Redact, small: Path
+) -> None:
+    folder, limit = bounded
+    codes = []
+    for kb in (40, 120, 200):
+        limit(f"{kb}k")
+        out = folder / f"out {kb}"
+        result = redact("run", small, "-o", out)
+        codes.append(result.code)
+        if result.code:
+            assert (result.code, "ake room" in result.err) == (6, True), result
+            assert not list(folder.rglob("*.mp4"))
+        limit("none")
+        assert redact("run", small, "-o", out, *(["--overwrite"] if not result.code else [])).code == 0
+        assert custody.read_log(custody.locate_workspace(out)).faults == ()
+        shutil.rmtree(out)
+    assert codes.count(6) >= 2, codes
 
 
 def test_a_disk_that_can_only_be_read_ends_with_6(disk: Callable[[str], Path], redact: Redact, small: Path) -> None:

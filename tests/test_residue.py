@@ -6,6 +6,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,11 +34,13 @@ def pictures(count: int = 8, width: int = 96, height: int = 72) -> list[Any]:
 
 
 def write_copy(clip: Path, path: Path, sound: bool, begin: Fraction = Fraction(0)) -> Path:
-    with FrameReader(clip, begin) as reader:
-        voice = SoundReader(clip, begin, None) if sound else None
-        with FrameWriter(path, reader, 17, voice) as writer:
-            for frame in reader:
-                writer.write(frame.picture, frame.time - begin)
+    with (
+        FrameReader(clip, begin) as reader,
+        SoundReader(clip, begin, None) if sound else nullcontext() as voice,
+        FrameWriter(path, reader, 17, voice) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame.picture, frame.time - begin)
     return path
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redact.excerpts import TAIL_S
-from redact.media.sound import SoundReader
+from redact.media import TAIL_S, SoundReader
 from redact.plan import Plan
 from redact.records import load_plan
 from tests.conftest import FRAMES, MadeClip, Result

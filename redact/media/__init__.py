@@ -15,17 +15,18 @@ import logging
 
 import av
 
-from redact.media.apart import prepare
-from redact.media.files import Contents, hash_file, list_contents
+from redact.media.apart import ask_rights, list_contents, prepare
+from redact.media.files import Contents, hash_file
 from redact.media.frames import Colour, Digest, Frame, Picture
 from redact.media.hearing import SoundComparison, compare_sounds
 from redact.media.pixels import as_encoded
-from redact.media.reading import FrameReader, frame_at, open_clip, open_excerpt
-from redact.media.sound import Chunk, SoundReader, open_sound
-from redact.media.stills import holds_only_its_picture, is_still
+from redact.media.reading import FrameReader, frame_at, holds_only_its_picture, open_clip, open_excerpt
+from redact.media.sound import TAIL_S, Chunk, SoundReader, open_sound
+from redact.media.stills import is_still
 from redact.media.writing import FrameWriter, open_writer
 
 __all__ = [
+    "TAIL_S",
     "Chunk",
     "Colour",
     "Contents",
@@ -37,6 +38,7 @@ __all__ = [
     "SoundComparison",
     "SoundReader",
     "as_encoded",
+    "ask_rights",
     "compare_sounds",
     "frame_at",
     "hash_file",

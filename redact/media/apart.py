@@ -1,4 +1,4 @@
-"""A decoder that works in a process of its own, with few rights: what it sends is not believed, but checked."""
+"""Decoders that work in processes of their own, with few rights: what they send is not believed, but checked."""
 
 from __future__ import annotations
 
@@ -11,51 +11,54 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redact.errors import DependencyError, InputError, RedactError, UsageError
 from redact.media.child import SLOT, SLOTS, Lines, Words, write
 from redact.media.decoding import Decoded, Header
-from redact.media.files import open_file
+from redact.media.files import Contents, open_file
 from redact.media.frames import Colour, Picture
+from redact.media.listening import AAC_RATES, LAYOUTS, Heard, Samples, SoundHeader
 from redact.media.pixels import Turn
 
 START = "from redact.media.child import main; main()"
 QUIET_S = 300  # so long neither a frame nor a sign of work may come; a photograph of 178 million pixels took 35
 LONGEST_LINE = 1 << 20
 LONGEST_TEXT = 1000
+LOUDEST = 4.0  # of full scale; sound in floating point may go beyond that, and an encoder refuses what has no bounds
+
+T = TypeVar("T")
 
 
-class ApartDecoder:
-    """A `Decoder` whose work is done in a process of its own. A context manager; for one thread at a time.
+class _Apart:
+    """Work on a file that is done in a process of its own. A context manager; for one thread at a time.
 
     Args:
-        path: the clip. It is only ever read.
-        number: which of its streams of pictures, from 1.
+        path: the file. It is only ever read.
+        kind: the work, one of `child.KINDS`.
+        number: which of the file's streams, from 1.
+        check: what makes the header of what was sent, or raises an error.
 
     Attributes:
         header: what the file says.
-        lost: as a `Decoder`.
-
-    Raises:
-        InputError: the clip cannot be opened, holds no picture, or ended its decoder.
-        UsageError: it has no stream of this number.
+        locked: whether the process says that the system keeps it from everything else.
+        lost: stretches that could not be decoded, so far.
     """
 
-    def __init__(self, path: Path, number: int = 1) -> None:
+    def __init__(self, path: Path, kind: str, number: int, check: Callable[[Any], Any]) -> None:
         self.path = path
         self.lost: list[tuple[Fraction, Fraction]] = []
         self._run = 0
-        self._shape: tuple[int, ...] | None = None
         with ExitStack() as stack:
-            clip = stack.enter_context(open_file(path))
+            file = stack.enter_context(open_file(path))
             self._memory = os.memfd_create("frames")
             stack.callback(os.close, self._memory)
             os.ftruncate(self._memory, SLOTS * SLOT)
@@ -64,20 +67,20 @@ class ApartDecoder:
             stack.callback(os.close, self._orders)
             stack.callback(os.close, replies)
             try:
-                order = {"path": str(path), "number": number, "orders": theirs, "replies": there, "clip": clip.fileno()}
-                self._process = _start({**order, "memory": self._memory})
+                order = {"path": str(path), "kind": kind, "number": number, "clip": file.fileno()}
+                self._process = _start({**order, "orders": theirs, "replies": there, "memory": self._memory})
                 stack.callback(os.close, self._process)
                 stack.callback(self.stop)
                 self._lines = _UntrustedLines(replies)
-                self._answer("locked")
+                self.locked = self._answer("locked") is True
             finally:
                 os.close(theirs)
                 os.close(there)
             self._ask({})
-            self.header = self._checked(_header, self._answer("header"))
+            self.header = self._checked(check, self._answer("header"))
             self._stack = stack.pop_all()
 
-    def __enter__(self) -> ApartDecoder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,18 +91,8 @@ class ApartDecoder:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
-    def frames(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[Decoded]:
-        """Yield the frames of an excerpt, as `Decoder.frames`."""
-        self.lost.clear()
-        times = {"begin": begin, "end": end}
-        yield from self._frames({name: None if t is None else t.as_integer_ratio() for name, t in times.items()})
-
-    def frames_near(self, time: Fraction) -> Iterator[Decoded]:
-        """Yield frames from the last key frame before a time on, as `Decoder.frames_near`."""
-        yield from self._frames({"near": time.as_integer_ratio()})
-
-    def _frames(self, order: Words) -> Iterator[Decoded]:
-        """Yield the frames of one order; another one ends it."""
+    def _frames(self, order: Words, check: Callable[[Any], T]) -> Iterator[T]:
+        """Yield what is sent for an order, checked; another one ends it."""
         self._run += 1
         run = self._run
         self._ask({"run": run, **order})
@@ -108,26 +101,16 @@ class ApartDecoder:
             self.lost += self._checked(_stretches, words["lost"])
             if "frame" not in words:
                 return
-            frame = self._checked(self._frame, words["frame"])
+            frame = self._checked(check, words["frame"])
             self._ask({"took": True})
             yield frame
 
-    def _frame(self, untrusted: Any) -> Decoded:
-        """Return a frame, with a picture of its own: what is in the shared memory may still change."""
-        slot, index, numerator, denominator, shape, (quarters, mirrored), damaged = untrusted
-        numbers = (slot, index, numerator, denominator, quarters, *shape)
-        if not all(type(number) is int for number in numbers) or slot not in range(SLOTS) or quarters not in range(4):
+    def _take(self, untrusted_slot: Any, numbers: NDArray[Any]) -> None:
+        """Fill numbers from the shared memory: what is in there may still change."""
+        if type(untrusted_slot) is not int or untrusted_slot not in range(SLOTS):
             raise ValueError
-        whole = shape[2:] == [3] or (len(shape) == 2 and shape[0] % 3 == 0 and shape[1] % 2 == 0)
-        size = int(np.prod([int(side) for side in shape], dtype=object))
-        if not whole or min(shape) < 1 or size > SLOT or self._shape not in (None, tuple(shape)):
+        if os.preadv(self._memory, [numbers.data], untrusted_slot * SLOT) != numbers.nbytes:
             raise ValueError
-        self._shape = tuple(shape)
-        plain: Picture = np.empty(shape, np.uint8)
-        if os.preadv(self._memory, [plain.data], slot * SLOT) != size:
-            raise ValueError
-        turn = Turn(quarters, mirrored is True)
-        return Decoded(index, Fraction(numerator, denominator), plain, turn, damaged is not False)
 
     def _ask(self, words: Words) -> None:
         """Send something to the process."""
@@ -154,7 +137,7 @@ class ApartDecoder:
             if key in words:
                 return words[key] if run is None else words
 
-    def _checked(self, check: Any, untrusted: Any) -> Any:
+    def _checked(self, check: Callable[[Any], T], untrusted: Any) -> T:
         """Return what a check makes of something that the process has sent."""
         try:
             return check(untrusted)
@@ -177,6 +160,120 @@ class ApartDecoder:
             "may not do. The file may be damaged or hostile.",
             "Open it only on a machine that holds nothing else.",
         )
+
+
+class ApartDecoder(_Apart):
+    """A `Decoder` whose work is done in a process of its own. A context manager; for one thread at a time.
+
+    Args:
+        path: the clip. It is only ever read.
+        number: which of its streams of pictures, from 1.
+        kind: "still" for the pixels of a still picture as it holds them, in BGR.
+
+    Attributes:
+        header: what the file says.
+        lost: as a `Decoder`.
+
+    Raises:
+        InputError: the clip cannot be opened, holds no picture, or ended its decoder.
+        UsageError: it has no stream of this number.
+    """
+
+    header: Header
+
+    def __init__(self, path: Path, number: int = 1, kind: str = "pictures") -> None:
+        self._shape: tuple[int, ...] | None = None
+        super().__init__(path, kind, number, _header)
+
+    def frames(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[Decoded]:
+        """Yield the frames of an excerpt, as `Decoder.frames`."""
+        self.lost.clear()
+        times = {"begin": begin, "end": end}
+        order = {name: None if t is None else t.as_integer_ratio() for name, t in times.items()}
+        yield from self._frames(order, self._frame)
+
+    def frames_near(self, time: Fraction) -> Iterator[Decoded]:
+        """Yield frames from the last key frame before a time on, as `Decoder.frames_near`."""
+        yield from self._frames({"near": time.as_integer_ratio()}, self._frame)
+
+    def _frame(self, untrusted: Any) -> Decoded:
+        """Return a frame that was sent."""
+        slot, index, numerator, denominator, shape, (quarters, mirrored), damaged = untrusted
+        numbers = (index, numerator, denominator, quarters, *shape)
+        if not all(type(number) is int for number in numbers) or quarters not in range(4):
+            raise ValueError
+        whole = shape[2:] == [3] or (len(shape) == 2 and shape[0] % 3 == 0 and shape[1] % 2 == 0)
+        size = int(np.prod([int(side) for side in shape], dtype=object))
+        if not whole or min(shape) < 1 or size > SLOT or self._shape not in (None, tuple(shape)):
+            raise ValueError
+        self._shape = tuple(shape)
+        plain: Picture = np.empty(shape, np.uint8)
+        self._take(slot, plain)
+        turn = Turn(quarters, mirrored is True)
+        return Decoded(index, Fraction(numerator, denominator), plain, turn, damaged is not False)
+
+
+class ApartSound(_Apart):
+    """A `SoundDecoder` whose work is done in a process of its own. A context manager; for one thread at a time.
+
+    Args:
+        path: the file. It is only ever read.
+        number: which of its streams of sound, from 1.
+
+    Attributes:
+        header: the form of what it gives.
+
+    Raises:
+        InputError: the file cannot be opened, holds no sound, or ended its decoder.
+        UsageError: it has no stream of this number.
+    """
+
+    header: SoundHeader
+
+    def __init__(self, path: Path, number: int = 1) -> None:
+        super().__init__(path, "sound", number, _sound_header)
+
+    def sounds(self) -> Iterator[Heard]:
+        """Yield the sound in order, as `SoundDecoder.sounds`; what is no number is silent."""
+        for parts in self._frames({}, self._parts):
+            yield from parts
+
+    def _parts(self, untrusted: Any) -> list[Heard]:
+        """Return some sound that was sent."""
+        slot, parts = untrusted
+        lengths = [length for _, length in parts]
+        channels = 1 + LAYOUTS.index(self.header.layout)
+        if not all(type(length) is int and length >= 0 for length in lengths) or sum(lengths) * channels * 4 > SLOT:
+            raise ValueError
+        samples: Samples = np.empty((channels, sum(lengths)), np.float32)
+        self._take(slot, samples)
+        samples = np.clip(np.nan_to_num(samples), -LOUDEST, LOUDEST)
+        ends = np.cumsum(lengths)
+        times = [None if time is None else Fraction(*time) for time, _ in parts]
+        return [
+            Heard(time, samples[:, end - length : end]) for time, length, end in zip(times, lengths, ends, strict=True)
+        ]
+
+
+def list_contents(path: Path) -> Contents:
+    """Return what a file holds: streams, tags and chapters; of very many, or very long ones, the first.
+
+    Raises:
+        InputError: it cannot be opened, or ended its decoder.
+    """
+    with _Apart(path, "contents", 1, _contents) as apart:
+        contents: Contents = apart.header
+        return contents
+
+
+def ask_rights() -> tuple[bool, tuple[str, ...]]:
+    """Return whether a process that decodes says that it is locked in, and what of some things it could still do.
+
+    Raises:
+        RedactError: it does not start, or has ended.
+    """
+    with _Apart(Path(__file__), "rights", 1, lambda told: tuple(map(str, told))) as apart:
+        return apart.locked, apart.header
 
 
 class _UntrustedLines(Lines):
@@ -274,6 +371,22 @@ def _header(untrusted: Any) -> Header:
     return Header(
         Fraction(*base), Fraction(*rate), Colour(*colour), sounds, still is True, frames, end and Fraction(*end)
     )
+
+
+def _sound_header(untrusted: Any) -> SoundHeader:
+    """Return a header of sound that was sent."""
+    rate, layout = untrusted
+    if type(rate) is not int or rate not in AAC_RATES or layout not in LAYOUTS:
+        raise ValueError
+    return SoundHeader(rate, layout)
+
+
+def _contents(untrusted: Any) -> Contents:
+    """Return contents that were sent."""
+    streams, pixel_format, tags, chapters = untrusted
+    if type(chapters) is not int:
+        raise ValueError
+    return Contents(tuple(map(str, streams)), str(pixel_format), tuple(map(str, tags)), chapters)
 
 
 def _stretches(untrusted: Any) -> list[tuple[Fraction, Fraction]]:

@@ -64,13 +64,17 @@ NEUTRAL_TAGS = {
 }
 
 
-def list_contents(path: Path) -> Contents:
+def read_contents(path: Path, handed: int | None = None) -> Contents:
     """Return what a file holds: streams, tags and chapters.
+
+    Args:
+        path: the file.
+        handed: its descriptor, in a process that may not open it itself.
 
     Raises:
         InputError: it cannot be opened.
     """
-    with open_container(path) as container:
+    with open_container(path, handed) as container:
         streams = [f"{s.type} {s.codec_context.name if s.codec_context else '?'}" for s in container.streams]
         tags = [t for holder in (container, *container.streams) for t in holder.metadata.items()]
         loose = tuple(f"{k}={v}" for k, v in tags if v not in NEUTRAL_TAGS.get(k, ()))
@@ -193,7 +197,7 @@ def unreadable(path: Path, error: Exception) -> InputError:
 def unwritable(path: Path, error: Exception) -> OutputError:
     """Return the error for a file that cannot be written."""
     number = getattr(error, "errno", None)
-    if number == errno.ENOSPC:
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"The disk is full; {path.name} was not finished.", "Make room, then run the command again.")
     if number in (errno.EACCES, errno.EROFS, errno.EPERM):
         return OutputError(f"{path.parent} may not be written to.")

@@ -9,7 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from redact.media.sound import Samples, SoundReader, muted_samples
+from redact.media.listening import Samples
+from redact.media.sound import SoundReader, muted_samples
 
 BLOCKS_PER_S = 50
 WINDOW = 50  # blocks over which likeness is judged

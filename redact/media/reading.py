@@ -14,6 +14,7 @@ from redact.media.apart import ApartDecoder
 from redact.media.files import hash_file
 from redact.media.frames import FRAMES_AHEAD, Frame
 from redact.media.pixels import upright
+from redact.media.stills import encode_still
 from redact.plan import Plan, Settings
 
 
@@ -134,3 +135,13 @@ def frame_at(path: Path, time: Fraction) -> Frame:
     if time > shown.time + 1 / reader.rate:
         raise UsageError(f"{path.name} ends at {float(shown.time):.2f} s, before {float(time):g} s.")
     return shown
+
+
+def holds_only_its_picture(path: Path) -> bool:
+    """Return whether a file is, byte for byte, what `encode_still` makes of the picture that it shows.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with ApartDecoder(path, kind="still") as decoder:
+        return [encode_still(frame.plain) for frame in decoder.frames()] == [path.read_bytes()]

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import av
 import numpy as np
-from av.audio.resampler import AudioResampler
-from numpy.typing import NDArray
 
-from redact.errors import InputError, UsageError
-from redact.media.files import open_container, start_time, unreadable
+from redact.media.apart import ApartSound
+from redact.media.listening import Samples
 from redact.plan import Plan
 
-Samples = NDArray[np.float32]
-
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-USUAL_RATE = 48000  # for what AAC does not know
 SLIP_S = Fraction(1, 50)  # between what was decoded and its time stamp: less than a frame, more than stamps are rounded
+SILENCE = 1 << 16  # samples of silence that are given at once
+TAIL_S = Fraction(3600)  # how long after the last frame sound may go on; a later time stamp is not believed
 TONE_HZ, TONE_LEVEL = 1000, 0.1
 
 
@@ -63,81 +57,47 @@ class SoundReader:
         beep: bool = False,
     ) -> None:
         self.path = path
-        self._begin, self._end, self._beep = begin, end, beep
-        with ExitStack() as stack:
-            self._container = stack.enter_context(open_container(path))
-            streams = self._container.streams.audio
-            if not streams:
-                raise InputError(f"{path.name} holds no sound.", "Name a file with sound after --audio.")
-            if stream > len(streams):
-                raise UsageError(f"{path.name} has {len(streams)} streams of sound; {stream} is none of them.")
-            self._stream = streams[stream - 1]
-            context = self._stream.codec_context
-            if context is None:
-                raise InputError(f"The sound of {path.name} is in a form that cannot be decoded here.")
-            pictures = self._container.streams.video
-            unit = pictures[0].time_base if pictures else self._stream.time_base
-            self._start = start_time(self._container, Fraction(unit))
-            self.rate = context.sample_rate if context.sample_rate in AAC_RATES else USUAL_RATE
-            self.layout = "mono" if context.channels == 1 else "stereo"
-            self._mute = muted_samples(mute, self.rate)
-            self._stack = stack.pop_all()
+        self._begin, self._beep = begin, beep
+        self._decoder = ApartSound(path, stream)
+        self.rate, self.layout = self._decoder.header
+        self._stop = math.inf if end is None else round((end - begin) * self.rate)
+        self._mute = muted_samples(mute, self.rate)
 
     def __enter__(self) -> SoundReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._decoder.__exit__()
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Yield the sound in order."""
+        """Yield the sound in order.
+
+        Raises:
+            InputError: reading failed, or the file ended its decoder.
+        """
         position: int | None = None
-        for time, samples in self._decode():
+        late = False
+        for time, samples in self._decoder.sounds():
             due = position if time is None else round((time - self._begin) * self.rate)
+            late = late if time is None else due is not None and due >= self._stop
+            if late:
+                continue  # what is missing before it is not made up for: its time may be a lie
             position = due if position is None else position
             if due is not None and position is not None and abs(due - position) > SLIP_S * self.rate:
                 # What is missing is silent, and what there is twice is left out: the rest stays with its pictures.
-                gap = due - position
-                silence = np.zeros((samples.shape[0], max(gap, 0)), np.float32)
-                samples = np.hstack([silence, samples])[:, max(-gap, 0) :]
+                position = max(position, min(due, 0))
+                while position < due:
+                    silence = np.zeros((samples.shape[0], min(due - position, SILENCE)), np.float32)
+                    yield from self._trim(position, silence)
+                    position += silence.shape[1]
+                samples = samples[:, position - due :]
             position = position or 0
             yield from self._trim(position, samples)
             position += samples.shape[1]
 
-    def _decode(self) -> Iterator[tuple[Fraction | None, Samples]]:
-        """Yield decoded sound and its time; what cannot be decoded is skipped."""
-        resampler = form = None
-        for untrusted in self._frames():
-            if form != (untrusted.format.name, untrusted.layout.name, untrusted.sample_rate):
-                form = untrusted.format.name, untrusted.layout.name, untrusted.sample_rate
-                resampler = AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
-            assert resampler is not None
-            time = None if untrusted.pts is None else untrusted.pts * Fraction(untrusted.time_base) - self._start
-            for frame in resampler.resample(untrusted):
-                yield time, np.asarray(frame.to_ndarray(), np.float32)
-                time = None
-
-    def _frames(self) -> Iterator[Any]:
-        """Yield decoded sound; what cannot be decoded is skipped."""
-        try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    yield from packet.decode()
-                except av.error.EOFError:
-                    return
-                except av.error.FFmpegError:
-                    continue
-        except OSError as error:
-            raise unreadable(self.path, error) from error
-        except av.error.FFmpegError:  # the rest of the file cannot be read
-            return
-
     def _trim(self, position: int, samples: Samples) -> Iterator[Chunk]:
         """Yield the part of some sound that lies in the excerpt, without what is muted."""
-        stop = samples.shape[1]
-        if self._end is not None:
-            stop = min(stop, round((self._end - self._begin) * self.rate) - position)
-        start = max(0, -position)
+        start, stop = max(0, -position), int(min(samples.shape[1], self._stop - position))
         if start < stop:
             yield Chunk(position + start, self._muted(position + start, samples[:, start:stop]))
 
@@ -174,7 +134,8 @@ def open_sound(plan: Plan, clip: Path, sounds: int) -> SoundReader | None:
     if settings.audio == "keep":
         if not sounds:
             return None
-        return SoundReader(clip, begin, settings.to_time, settings.audio_stream, mute, settings.beep)
+        end = settings.to_time or source.ends + TAIL_S
+        return SoundReader(clip, begin, end, settings.audio_stream, mute, settings.beep)
     if settings.audio == "none":
         return None
     step = (source.ends - source.begins) / max(source.frames - 1, 1)

@@ -87,12 +87,3 @@ def encode_still(picture: Picture) -> bytes:
     """Return a picture as PNG: the same bytes for the same picture, and nothing beside it."""
     _, data = cv2.imencode(".png", picture)
     return data.tobytes()
-
-
-def holds_only_its_picture(path: Path) -> bool:
-    """Return whether a file is, byte for byte, what `encode_still` makes of the picture that it shows.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    return encode_still(read_still(path)) == path.read_bytes()
