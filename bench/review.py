@@ -4,7 +4,8 @@
 
 The review is really served, and asked over HTTP as its page asks. The clip is made by repeating a made one of 20 s
 (640x360, 25 frames a second); its plan and time line are as an analysis leaves them, with a head that is always there.
-The edits are of a plan of 2 hours, in which each track lasts a minute.
+Then a plan of 2 hours with many tracks, each there for a minute, and as many doubts is changed: over HTTP, and, where
+there is a Chromium, in the page itself: from a key to the next picture that the browser draws.
 """
 
 from __future__ import annotations
@@ -20,29 +21,53 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import av
+from playwright.sync_api import sync_playwright
 
 from redact import custody
 from redact.geometry import Box
 from redact.media import hash_file
-from redact.plan import Plan, Settings, Source, Track
+from redact.plan import Doubt, Plan, Settings, Source, Track
 from redact.records import dump_plan
 from redact.sightings import Sightings, dump_sightings
+from tests.browsing import ARGUMENTS, BROWSER
 from tests.clips import moving_portrait, write_clip
 
 RATE, WIDTH, HEIGHT = 25, 640, 360
 SHORT, LONG_S = 500, 7200  # frames that are repeated; seconds of the clip with many tracks
 EDITS = 10
 
+# In the page: milliseconds from a key to the picture that the browser draws after it, or after the change was answered.
+NEXT_DRAWN = """(key) => new Promise((done) => {
+  const begin = performance.now();
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - begin)));
+})"""
+AFTER_CHANGE = """(key) => new Promise((done) => {
+  const begin = performance.now(), saved = document.querySelector("#saved");
+  const wait = () => saved.textContent === "saved"
+    ? requestAnimationFrame(() => setTimeout(() => done(performance.now() - begin))) : requestAnimationFrame(wait);
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  setTimeout(wait);
+})"""
+SCROLLED = """() => new Promise((done) => {
+  const begin = performance.now(), lanes = document.querySelector("#lanes");
+  lanes.scrollTop = (lanes.scrollTop + 700) % Math.max(lanes.scrollHeight - lanes.clientHeight, 1);
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - begin)));
+})"""
+
 
 class Page:
     """Asks a review as its page does, by one connection."""
 
     def __init__(self, link: str) -> None:
+        self.link = link
         host, self._enter = link.split("/", 3)[2:]
         self._connection = HTTPConnection(host, timeout=60)
         self._headers = {"Origin": f"http://{host}"}
@@ -113,11 +138,15 @@ def many_tracks(plan: Plan, count: int) -> tuple[Plan, list[Fraction]]:
         tracks.append(Track(n, "head", first, tuple(Box(x + k % 9, y, x + 60, y + 60) for k in range(stay))))
     times = [Fraction(n, RATE) for n in range(frames)]
     source = replace(plan.source, frames=frames, ends=times[-1])
-    return replace(plan, source=source, tracks=tuple(tracks)), times
+    doubts = tuple(Doubt(t.first, t.first + RATE, t.first, t.boxes[0], "seen once", 0.5) for t in tracks)
+    return replace(plan, source=source, tracks=tuple(tracks), doubts=doubts), times
 
 
-def serve(out: Path, use: Callable[[Page, float], None]) -> None:
-    """Run `redact review` on a folder, and use its page; it is told when the command began."""
+def serve(out: Path, use: Callable[[Page, float], None], enter: bool = True) -> None:
+    """Run `redact review` on a folder, and use its page; it is told when the command began.
+
+    Without `enter` the link is left to a browser.
+    """
     begin = time.monotonic()
     command = [sys.executable, "-m", "redact", "review", str(out), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -125,9 +154,9 @@ def serve(out: Path, use: Callable[[Page, float], None]) -> None:
         try:
             link = next(word for line in process.stdout for word in line.split() if word.startswith("http://"))
             page = Page(link)
-            page.enter()
+            if enter:
+                page.enter()
             use(page, begin)
-            page.ask("/api/close", {})
         finally:
             process.terminate()
 
@@ -148,6 +177,57 @@ def timed(seconds: list[float], ask: Callable[[], object]) -> None:
     seconds.append(time.monotonic() - begin)
 
 
+def look(options: argparse.Namespace, frames: int, page: Page, begin: float) -> None:
+    """Print how long the first picture takes, and seeks."""
+    entered = time.monotonic()
+    for path in ("/", "/static/main.js", "/api/clip", "/api/state", "/frame/0?w=640"):
+        page.ask(path)
+    now = time.monotonic()
+    print(f"first picture: {now - entered:.2f} s after the link was opened, {now - begin:.2f} s after the command")
+    seeks: list[float] = []
+    chance = random.Random(2)
+    for _ in range(options.seeks):
+        n = chance.randrange(frames)
+        timed(seeks, lambda n=n: page.ask(f"/frame/{n}?w=640"))
+    print(f"{options.seeks} seeks in {frames} frames: {spread(seeks)}", flush=True)
+
+
+def change(page: Page, begin: float) -> None:
+    """Print how long changes take over HTTP, and how much is answered."""
+    answer = page.ask("/api/state")
+    print(f"plan open: {time.monotonic() - begin:.2f} s after the command")
+    times: dict[str, list[float]] = {"edit": [], "undo": [], "doubt": []}
+    for n in range(1, EDITS + 1):
+        for name, wish, body in (("edit", "widen", {"tracks": [n], "share": 0.1}), ("undo", "undo", {}),
+                                 ("doubt", "settle", {"doubt": 0, "how": "accepted"})):  # fmt: skip
+            asked = {"revision": json.loads(answer)["revision"], **body}
+            answers: list[bytes] = []
+            timed(
+                times[name], lambda wish=wish, asked=asked, kept=answers: kept.append(page.ask(f"/api/{wish}", asked))
+            )
+            (answer,) = answers
+    for name, seconds in times.items():
+        print(f"{EDITS} times {name} over HTTP, the first included: {spread(seconds)}")
+    print(f"answer to a change: {len(answer) / 1024:.0f} KiB", flush=True)
+
+
+def press(browser: Any, page: Page, begin: float) -> None:
+    """Print how long the page itself takes, from a key to the next picture that the browser draws."""
+    view = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()
+    view.set_default_timeout(120_000)
+    view.goto(page.link)
+    view.wait_for_selector("body[data-ready]")
+    print(f"page ready: {time.monotonic() - begin:.2f} s after the command")
+    view.click('.piece[data-track="1"]', force=True)
+    for name, key, script in (
+        ("edit", "w", AFTER_CHANGE), ("undo", "z", AFTER_CHANGE), ("next doubt", "n", NEXT_DRAWN),
+        ("zoom of the timeline", "+", NEXT_DRAWN), ("scroll of the timeline", "", SCROLLED),
+    ):  # fmt: skip
+        seconds = [view.evaluate(script, key) / 1000 for _ in range(EDITS)]
+        print(f"{EDITS} times {name} in the page: {spread(seconds)}", flush=True)
+    view.context.close()
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description="How long the review page lets one wait.")
@@ -159,38 +239,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plan = make_folder(folder, options.minutes)
-        frames = plan.source.frames
-
-        def look(page: Page, begin: float) -> None:
-            entered = time.monotonic()
-            for path in ("/", "/static/main.js", "/api/clip", "/api/state", "/frame/0?w=640"):
-                page.ask(path)
-            now = time.monotonic()
-            print(
-                f"first picture: {now - entered:.2f} s after the link was opened, {now - begin:.2f} s after the command"
-            )
-            seeks: list[float] = []
-            chance = random.Random(2)
-            for _ in range(options.seeks):
-                n = chance.randrange(frames)
-                timed(seeks, lambda n=n: page.ask(f"/frame/{n}?w=640"))
-            print(f"{options.seeks} seeks in {frames} frames: {spread(seeks)}", flush=True)
-
-        serve(folder / "out", look)
-        write(folder / "many", *many_tracks(plan, options.tracks))
-
-        def edit(page: Page, begin: float) -> None:
-            state = json.loads(page.ask("/api/state"))
-            edits: list[float] = []
-            for n in range(1, EDITS + 1):
-                body = {"revision": state["revision"], "tracks": [n], "share": 0.1}
-                answers: list[bytes] = []
-                timed(edits, lambda body=body, kept=answers: kept.append(page.ask("/api/widen", body)))
-                state = json.loads(answers[0])
-            size = (folder / "many" / "private" / "long.plan.json").stat().st_size / 2**20
-            print(f"{EDITS} edits of a plan of {options.tracks} tracks ({size:.1f} MiB): {spread(edits)}", flush=True)
-
-        serve(folder / "many", edit)
+        serve(folder / "out", partial(look, options, plan.source.frames))
+        large, times = many_tracks(plan, options.tracks)
+        write(folder / "many", large, times)
+        size = (folder / "many" / "private" / "long.plan.json").stat().st_size / 2**20
+        print(f"a plan of {options.tracks} tracks and doubts in {len(times)} frames: {size:.1f} MiB")
+        serve(folder / "many", change)
+        if BROWSER:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+                serve(folder / "many", partial(press, browser), enter=False)
+                browser.close()
+        else:
+            print("no Chromium here: the page itself was not measured")
     print(f"load after: {os.getloadavg()[0]:.1f}")
 
 

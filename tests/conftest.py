@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 
 from redact import cli, detectors, weights
+from tests.browsing import browser as browser
+from tests.browsing import page as page
 from tests.clips import moving_portrait, write_clip
 from tests.fakes import FakeDetector
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,31 +15,13 @@ from bench.leakmeter import measure
 from redact.geometry import Box
 from redact.plan import Doubt, Plan, Track
 from redact.records import dump_plan, load_plan
+from tests.browsing import drag, frame, go, until
 from tests.conftest import FRAMES, MadeClip, Result
 from tests.fakes import FakeDetector
-from tests.serving import serving
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LEAKED = range(8, 15)  # frames in which the planted leak is
 
 pytestmark = pytest.mark.usefixtures("fake")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium; where there is none the tests are skipped, in CI they fail."""
-    if BROWSER is None:
-        if os.environ.get("REDACT_NEED_BROWSER"):
-            pytest.fail("There is no browser, and REDACT_NEED_BROWSER says that there must be one.")
-        pytest.skip("There is no Chromium here: install it with `apt-get install chromium` to test the page")
-    from playwright.sync_api import sync_playwright
-
-    # Containers have a small /dev/shm and no graphics: a browser that tries them hangs now and then.
-    arguments = ["--disable-dev-shm-usage", "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -63,52 +43,9 @@ def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-@pytest.fixture
-def page(browser: Any, out: Path) -> Iterator[Any]:
-    """The page of the review, ready; anything that its console complains about is an error."""
-    with serving(out) as client:
-        context = browser.new_context(viewport={"width": 1366, "height": 768})
-        opened = context.new_page()
-        complaints: list[str] = []
-        opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.goto(client.link)
-        opened.wait_for_selector("body[data-ready]")
-        opened.wait_for_selector("#picture[data-frame]")
-        try:
-            yield opened
-        finally:
-            context.close()
-        assert [line for line in complaints if "409" not in line and "willReadFrequently" not in line] == []
-
-
 def plan_in(out: Path) -> Plan:
     (path,) = (out / "private").glob("*.plan.json")
     return load_plan(path.read_text())
-
-
-def until(page: Any, expression: str) -> None:
-    """Wait until an expression is true in the page, whose policy forbids Playwright's own way of waiting for it."""
-    for _ in range(600):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(expression)
-
-
-def frame(page: Any, number: int) -> None:
-    """Wait until a frame is shown."""
-    page.wait_for_selector(f'#picture[data-frame="{number}"]')
-
-
-def drag(page: Any, start: tuple[float, float], stop: tuple[float, float]) -> None:
-    """Drag the mouse between two points of the clip's picture."""
-    place = page.locator("#overlay").bounding_box()
-    scale = place["width"] / 320
-    page.mouse.move(place["x"] + start[0] * scale, place["y"] + start[1] * scale)
-    page.mouse.down()
-    page.mouse.move(place["x"] + stop[0] * scale, place["y"] + stop[1] * scale, steps=4)
-    page.mouse.up()
 
 
 def write_labels(path: Path, clip: MadeClip) -> Path:
@@ -132,9 +69,7 @@ def test_a_planted_leak_is_found_covered_signed_off_and_gone_from_the_copy(
     page.keyboard.press("a")
     until(page, "document.querySelector('#doubts-left').textContent === '0 doubts left'")
     # Draw a region and follow it.
-    page.fill("#frame", "5")
-    page.keyboard.press("Enter")
-    frame(page, 5)
+    go(page, 5)
     drag(page, (200, 150), (260, 220))
     page.check("input[value=region]")
     page.fill("#draft-name", "a poster")
@@ -184,9 +119,7 @@ def test_every_frame_is_reached_exactly_by_keys_and_counts_as_seen(page: Any, ou
 
 
 def test_holding_shows_what_is_under_one_cover_and_letting_go_hides_it(page: Any) -> None:
-    page.fill("#frame", "3")
-    page.keyboard.press("Enter")
-    frame(page, 3)
+    go(page, 3)
     page.click('.piece[data-track="1"]', position={"x": 1, "y": 5})
     drawn = """(() => { const canvas = document.querySelector('#overlay'), box = [0, 0, canvas.width, canvas.height];
         return canvas.getContext('2d').getImageData(...box).data.reduce((sum, value) => sum + (value > 0), 0); })()"""
@@ -206,9 +139,7 @@ def test_a_part_is_muted_from_one_frame_to_another_by_keys_and_heard_again(page:
     page.check("#sound-keep")
     page.wait_for_selector("#mute:enabled")
     for number in (9, 4):  # from the later end to the earlier one
-        page.fill("#frame", str(number))
-        page.keyboard.press("Enter")
-        frame(page, number)
+        go(page, number)
         page.keyboard.press("k")
     page.wait_for_selector("#muted li")
     assert "0:00.160 to 0:00.400" in page.inner_text("#muted")
@@ -274,6 +205,7 @@ def test_every_control_has_a_name_and_lies_in_the_window(size: tuple[int, int], 
     assert page.evaluate(
         "document.documentElement.scrollWidth <= innerWidth && document.body.scrollHeight <= innerHeight"
     )
+    assert page.is_hidden("#plans")  # there is one clip only
     for id in ("signoff-open", "help-open", "play", "looker", "overlay", "zoom-in", "thumbs"):
         box = page.locator(f"#{id}").bounding_box()
         assert box["x"] >= 0, id

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,3 +86,22 @@ def test_a_clip_is_not_left_while_its_copy_is_made(out: Path) -> None:
         assert "still being done" in client.post("open", 409, number=1)["error"]
         assert client.wait()["error"] is None
         client.post("open", number=1)
+
+
+def test_the_list_turns_to_another_clip_and_after_signing_off_the_next_one_is_offered(page: Any, out: Path) -> None:
+    assert page.eval_on_selector_all("#plans option", "all => all.map((e) => e.textContent)") == [
+        f"{n}. {name}.mp4: 0 doubts" for n, name in enumerate("abc", start=1)
+    ]
+    page.select_option("#plans", "2")
+    page.wait_for_selector("#clip-name:text('c.mp4')")
+    page.wait_for_selector("body[data-ready]")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#signoff[open]")
+    assert page.is_hidden("#next-clip")  # nothing was signed off yet
+    page.click("#signoff-yes")
+    page.wait_for_selector("#next-clip:visible", timeout=60_000)
+    assert page.inner_text("#next-clip") == "Next clip: a.mp4"
+    page.click("#next-clip")
+    page.wait_for_selector("#clip-name:text('a.mp4')")
+    assert page.inner_text("#plans option:last-child") == "3. c.mp4: signed off"
+    assert plan_of(out, "c").review

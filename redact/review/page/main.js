@@ -378,7 +378,8 @@ async function begin() {
       $("finish").hidden = $("next-clip").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   for (const made of document.querySelectorAll("[data-key]")) {
-    made.onclick = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
+    const action = DO[made.dataset.key.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
+    made.onclick = (event) => { action(); if (event.detail) $("overlay").focus(); };  // after the mouse, Space plays again
   }
   for (const input of document.getElementsByName("shape")) input.onchange = () => viewer.draft && setDraft({ ...viewer.draft, shape: input.value });
   $("lines").onchange = DO.drawLines;
