@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from redact.batch import Failure, find_clips, run_clips
 from redact.cli.results import complain
@@ -21,6 +24,7 @@ from redact.errors import InputError
 from redact.media import FrameReader, SoundReader, apart
 from redact.media.listening import Samples
 from redact.plan import Settings
+from tests.conftest import Result
 from tests.trees import FRAMES, load_fake, write_small
 
 Conquer = Callable[..., None]
@@ -138,6 +142,25 @@ def test_a_clip_that_conquers_the_decoder_of_its_sound_is_an_error(conquer: Conq
     results = run_clips(find_clips([bad], space), space, settings, load_fake, lambda *_: lambda *_: None)
     assert [result.error.exit_code for result in results if isinstance(result, Failure)] == [3]
     assert not list((tmp_path / "out").rglob("*.mp4"))
+
+
+def test_a_run_decodes_nothing_in_its_own_process(
+    redact: Callable[..., Result], bad: Path, see: Callable[[object], None], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def only_write(file: object, mode: str = "r", **how: object) -> object:
+        assert mode == "w"
+        return write(file, mode, **how)
+
+    see(load_fake()[0])
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((120, 160, 3), 90, np.uint8))
+    write: Callable[..., object] = av.open
+    monkeypatch.setattr(av, "open", only_write)
+    monkeypatch.delattr(Image, "open")
+    for clip, options in ((bad, ("--audio", "keep")), (bad, ("--audio", bad)), (photo, ())):
+        result = redact("run", clip, "-o", tmp_path / "out", "--overwrite", *options)
+        assert result.code == 0, result
 
 
 def test_what_a_decoder_says_cannot_act_on_a_terminal(

@@ -17,17 +17,19 @@ import cv2
 import numpy as np
 import pytest
 
-from bench import leakmeter, leaks, make_clips, tables
+from bench import leakmeter, leaks, make_clips, odd_files, tables
 from bench.leakmeter import Report, measure
 from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
 from redact import analysis, cli
 from redact.crew import Crew
 from redact.detectors.looks import Look
+from redact.media import FrameReader, FrameWriter
 from redact.plan import FLOW, Detection, Settings
 from redact.second_look import SecondLook
 from tests.clips import FACE, Picture, moving_portrait, portrait, textured_background, write_clip
 from tests.fakes import FakeDetector
+from tests.trees import write_small
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT.parent / "shared" / "tools" / "leakmeter.py"
@@ -652,3 +654,19 @@ def test_the_tool_is_run_with_the_mechanism_off(monkeypatch: pytest.MonkeyPatch)
     (tool,) = leaks.choose_tools(None, ["deep-looks"], ["--fast"])[1:]
     leaks.main([*tool.command[2:], "clip.mp4", *tool.options])
     assert seen == [((), ["run", "clip.mp4", "--allow-empty", "--fast"])]
+
+
+def test_odd_files_are_told_by_frames_times_size_and_what_is_left_in_the_copy(tmp_path: Path) -> None:
+    clip, copy = write_small(tmp_path / "clip.mp4"), tmp_path / "copy.mp4"
+    source = odd_files.shown(clip)
+    with FrameReader(clip) as reader, FrameWriter(copy, reader, 17) as writer:
+        for frame in reader:
+            writer.write(frame.picture, frame.time)
+    assert odd_files.describe(source, 0, copy) == ["0", "6", "equal", "as shown", "nothing"]
+    pictures = [np.full((136, 160, 3), 9, np.uint8)] * 4
+    worse = write_clip(tmp_path / "worse.mp4", pictures, [0, 40, 120, 160], sound=True, metadata={"title": "x"})
+    told = ["0", "4", "up to 0.04 s off", "160x136", "1 sounds, encoder, title"]
+    assert odd_files.describe(source, 0, worse) == told
+    assert odd_files.describe(source, 3, None) == ["3", "no copy", "-", "-", "-"]
+    clip.write_bytes(b"nothing")
+    assert odd_files.shown(clip) is None

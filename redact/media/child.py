@@ -38,8 +38,8 @@ from redact.media.stills import LARGEST, read_still
 
 SLOTS = 2  # frames that wait for the other process: one is taken while the next is decoded
 SLOT = LARGEST * 3  # bytes for each; what is not used takes no memory
-PARTS = 256  # of sound that are sent at once; and no more are begun
-TOGETHER = 1 << 17  # after so many samples
+PARTS = 256  # of sound that are sent at once, at most
+TOGETHER = 1 << 17  # samples, after which they are sent
 LONGEST_LIST, LONGEST_TAG = 500, 200  # of what is told of a file's streams and tags
 SIGN_S = 1.0  # how often a process says that it is at work, where no frame comes out
 PR_SET_PDEATHSIG, AF_INET, SOCK_STREAM = 1, 2, 1
