@@ -59,6 +59,7 @@ def examine(output: Path) -> list[Finding]:
         output: a folder in which copies are to be made; it need not exist.
     """
     return [
+        *_system(),
         *_python(),
         *_packages(),
         *_opencv(),
@@ -69,6 +70,13 @@ def examine(output: Path) -> list[Finding]:
         *_room(output),
         *_private_folders(),
     ]
+
+
+def _system() -> Iterator[Finding]:
+    """Look at the system: locks, and the process in which pictures are decoded, are those of Linux."""
+    fine = platform.system() == "Linux"
+    advice = "Run redact in Linux: on Windows in WSL, on macOS in a container or a virtual machine."
+    yield Finding("system", GOOD if fine else BAD, platform.system(), "" if fine else advice)
 
 
 def _python() -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from redact import errors
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     0: ("errors", "geometry", "crew", "disk"),
-    1: ("plan", "graphs", "records", "sightings", "regions", "residue", "exchange", "captions"),
+    1: ("plan", "graphs", "records", "sightings", "regions", "boxes", "residue", "exchange", "captions"),
     2: (
         "media",
         "seeking",
@@ -50,7 +50,7 @@ WITHIN = {
     ("seeking", "media"), ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
     ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"), ("__init__", "api"),
-    ("__main__", "cli"), ("disk", "errors"), ("films", "media"), ("reel", "handover"),
+    ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"), ("reel", "handover"),
 }  # fmt: skip
 OUTSIDE = {
     0: set(),

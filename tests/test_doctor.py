@@ -6,6 +6,8 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +68,20 @@ def test_what_is_bad_ends_with_5_and_is_named(
     rows = {row["name"]: row for row in json.loads(result.out)}
     assert rows["weights centerface"]["state"] == BAD
     assert rows["weights yunet-n"]["state"] == GOOD
+
+
+@pytest.mark.parametrize(("name", "state"), [("Linux", GOOD), ("Windows", BAD), ("Darwin", BAD)])
+def test_a_system_that_is_not_linux_is_told_where_redact_runs(
+    name: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.platform, "system", lambda: name)
+    finding = found("system")
+    assert (finding.state, "WSL" in finding.advice) == (state, state == BAD)
+
+
+def test_the_doctor_can_be_asked_where_libraries_of_linux_are_missing() -> None:
+    program = "import sys; sys.modules.update(fcntl=None, resource=None); import redact.cli, redact.doctor"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_damaged_weights_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

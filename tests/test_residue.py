@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from redact import pipeline, rendering
+from redact.boxes import BLOCK, MAX_FINDINGS
 from redact.errors import InputError
 from redact.media import FrameReader, FrameWriter, SoundReader
-from redact.residue import BLOCK, MAX_FINDINGS, blank_user_data, find_residue
+from redact.residue import blank_user_data, find_residue
 from tests.clips import moving_portrait, write_clip
 from tests.conftest import MadeClip, Result
 

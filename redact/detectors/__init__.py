@@ -101,7 +101,18 @@ def load_detectors(settings: Settings, weights_folder: Path | None = None) -> li
                 detectors.append(maker({name: library.load(name) for name in settings.marks}))
         elif wanted.intersection(maker.labels) or (helpful.intersection(maker.labels) and _is_ready(entry.name)):
             detectors.append(maker(weights_folder))
-    return detectors
+    return _outlined(detectors, weights_folder) if "person" in wanted else detectors
+
+
+def _outlined(detectors: list[Detector], weights_folder: Path | None) -> list[Detector]:
+    """Return detectors; those of persons grow boxes over silhouettes where the weights for these are installed."""
+    from redact.detectors.silhouettes import MODEL, Outlined
+
+    if not weights.is_installed(weights.cards()[MODEL], weights_folder):
+        return detectors
+    return [
+        Outlined(d, weights_folder) if "person" in d.labels and isinstance(d, PacedDetector) else d for d in detectors
+    ]
 
 
 def _is_ready(name: str) -> bool:
