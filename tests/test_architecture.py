@@ -22,6 +22,7 @@ LAYERS = {
         "seeking",
         "weights",
         "quantising",
+        "backends",
         "detectors",
         "scenes",
         "tracking",
@@ -48,7 +49,7 @@ LAYERS = {
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
-    ("detectors", "quantising"), ("detectors", "marks"), ("regions", "plan"),
+    ("detectors", "quantising"), ("detectors", "backends"), ("detectors", "marks"), ("regions", "plan"),
     ("regions", "sightings"), ("seeking", "media"), ("looking", "detectors"), ("looking", "scenes"),
     ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "tracking"),
     ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
