@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench import leakmeter, tables
 from bench.tables import DEFACE, REDACT, Results, Row
-from redact import analysis, cli, following, second_look
+from redact import cli, following, looking, second_look, stillness
 from redact.following import Follower
 from redact.scenes import Scene
 
@@ -90,18 +91,19 @@ def _still(show: Callable[..., tuple[Any, bool]]) -> Callable[..., tuple[Any, bo
 
 
 def _first(looks: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """Return an `analysis.cheap_looks` that gives only the first look."""
+    """Return an `looking.cheap_looks` that gives only the first look."""
     return lambda side, fast: looks(side, fast)[:1]
 
 
 MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
-    "deep-looks": lambda: [(analysis, "deep_looks", lambda side: ())],
+    "deep-looks": lambda: [(looking, "deep_looks", lambda side: ())],
     "following": lambda: [(Follower, "show", lambda self, picture, frame: None)],
     "small-looks": lambda: [(following, "_look_near", lambda look_at, at, row, like, turns: None)],
     "camera-motion": lambda: [(Scene, "show", _still(Scene.show))],
     "second-look": lambda: [(second_look, "EVERY_FRAME", ()), (second_look, "SPREAD", ())],
-    "taking-turns": lambda: [(analysis, "cheap_looks", _first(analysis.cheap_looks))],
-    "scheduling": lambda: [(analysis, "RARE_KEY_S", analysis.KEY_S)],
+    "taking-turns": lambda: [(looking, "cheap_looks", _first(looking.cheap_looks))],
+    "scheduling": lambda: [(looking, "RARE_KEY_S", looking.KEY_S)],
+    "holding": lambda: [(stillness, "HOLD_S", Fraction(0))],
 }
 
 

@@ -7,66 +7,33 @@ that was not enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from redact.crew import Crew
 from redact.detectors import Detector, PacedDetector
-from redact.detectors.looks import Look, once
 from redact.doubts import find_doubts
 from redact.errors import InputError
 from redact.following import Follower
 from redact.geometry import Box
+from redact.looking import Gaze, detect
 from redact.media import Digest, hash_file, open_clip
 from redact.people import add_bodies, add_heads
 from redact.plan import ASKED_FOR, FLOW, Detection, Plan, Settings, Source, Track
 from redact.regions import check_inside, hold, place, sightings_of
-from redact.scenes import Clock, to_thumbnail
+from redact.scenes import Clock
 from redact.sightings import Sightings, Timeline
 from redact.tracking import counted, link, make_tracks
 
 Progress = Callable[[int, int | None], None]
 
-KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
-RARE_KEY_S = 2 * KEY_S  # and where they do not
-NEW_SCORE = 0.5  # of what they find
-CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
-CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
 DAMAGED = "damaged frames"
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
 SURE_HEAD, SURE_S = 0.33, Fraction(2, 5)  # score of a face, and how long after it a head is still where it was carried
-
-
-def cheap_looks(side: int, fast: bool) -> tuple[Look, ...]:
-    """Return the looks for every frame, which take turns: near faces need the first, small ones the last.
-
-    Args:
-        side: the longer side of the picture in pixels.
-        fast: whether there are no others.
-    """
-    fine = Look(min(max(side, 832), 1280))
-    return (Look(480), Look(480), Look(480), fine) if fast else (Look(480), fine)
-
-
-def deep_looks(side: int) -> tuple[Look, ...]:
-    """Return the looks for key frames, besides the cheap one: enlarged, or as large as it is, and turned.
-
-    Args:
-        side: the longer side of the picture in pixels.
-    """
-    quarter = [Look(640, turn) for turn in (90, 180, 270)]
-    between = [Look(480, turn) for turn in (45, 135, 225, 315)]
-    return (Look(min(max(side, 1280), 2560)), *quarter, *between)
 
 
 def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress: Progress) -> Sightings:
@@ -87,7 +54,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     size: tuple[int, ...] = ()
     with open_clip(clip, settings) as reader, Crew() as crew:
         crew.give(import_module, "scipy.optimize")  # which `link` needs after this, and which takes 0.2 s
-        gaze = Gaze(detectors, settings.fast, crew)
+        gaze = Gaze(detectors, settings.fast, settings.threshold, crew)
         for done, frame in enumerate(reader, start=1):
             if not size:
                 size = frame.picture.shape
@@ -99,7 +66,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
             cut = clock.show(frame.picture, frame.index, frame.time)
             gaze.look(frame.picture, frame.index, frame.time, cut)
             progress(done, reader.untrusted_frames)
-        detections = gaze.seen()
+        detections, looked = gaze.seen(), gaze.looked()
         time_base, line, lost, still = reader.time_base, clock.timeline, reader.lost, reader.still
     if not line.times:
         raise InputError(
@@ -113,7 +80,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     )  # fmt: skip
     return Sightings(
         source, settings.from_time, settings.to_time, settings.fast, models_of(detectors), _versions(), line.times,
-        line.cuts, line.camera, tuple(damaged), detections, (), settings.stream,
+        line.cuts, line.camera, tuple(damaged), detections, (), settings.stream, looked,
     )  # fmt: skip
 
 
@@ -133,101 +100,6 @@ def check_whole(clip: Path, settings: Settings, damage: str) -> None:
             f"{clip.name} cannot be decoded whole: {damage}.",
             "Ask for a new copy of it, or run without --strict: what is damaged is covered whole then.",
         )
-
-
-class Gaze:
-    """Looks at frames in order: cheaply at each, deeply at key frames. Several frames are looked at beside each other.
-
-    Args:
-        detectors: what looks.
-        fast: whether there are no key frames.
-        crew: who does it.
-    """
-
-    def __init__(self, detectors: Sequence[Detector], fast: bool, crew: Crew) -> None:
-        self._faces = [d for d in detectors if not isinstance(d, PacedDetector)]
-        self._paced = [_Paced(d) for d in detectors if isinstance(d, PacedDetector)]
-        self._fast, self._crew = fast, crew
-        self._looked: list[Future[_Seen]] = []
-        self._key: tuple[Fraction, Future[_Seen]] | None = None  # the last key frame
-
-    def look(self, picture: NDArray[np.uint8], frame: int, time: Fraction, cut: bool) -> None:
-        """Look at the next frame; the first one and those that begin a scene are key frames."""
-        key = not self._fast and (cut or self._is_due(time))
-        thumbnail = to_thumbnail(picture[::4, ::4])
-        due = [paced.detector for paced in self._paced if paced.is_due(time, thumbnail, cut)]
-        looked = self._crew.give(_look, self._faces, due, picture, frame, self._fast, key)
-        self._looked.append(looked)
-        if key:
-            self._key = time, looked
-
-    def _is_due(self, time: Fraction) -> bool:
-        """Return whether there must be a key frame at a time; it may have to wait for what the last one has shown."""
-        if self._key is None:
-            return True
-        since = time - self._key[0]
-        return since >= RARE_KEY_S or (since >= KEY_S and self._key[1].result().new)
-
-    def seen(self) -> tuple[Detection, ...]:
-        """Return what was seen so far, in the order of the frames."""
-        return tuple(detection for looked in self._looked for detection in looked.result().detections)
-
-
-class _Seen(NamedTuple):
-    """What was seen in one frame, and whether deep looks saw something surely that the cheap one did not."""
-
-    detections: list[Detection]
-    new: bool
-
-
-class _Paced:
-    """A detector that says itself how often it looks, and when that is."""
-
-    def __init__(self, detector: PacedDetector) -> None:
-        self.detector = detector
-        self._last: tuple[Fraction, NDArray[np.uint8]] | None = None
-
-    def is_due(self, time: Fraction, thumbnail: NDArray[np.uint8], cut: bool) -> bool:
-        """Return whether it looks at the frame of a time: now and then, at cuts, and where the picture has changed."""
-        if not cut and self._last is not None:
-            since = time - self._last[0]
-            changed = since >= CHANGE_S and float(cv2.absdiff(thumbnail, self._last[1]).mean()) > CHANGE_LEVELS
-            if since < self.detector.every_s and not changed:
-                return False
-        self._last = time, thumbnail
-        return True
-
-
-def _look(
-    faces: Sequence[Detector],
-    paced: Sequence[PacedDetector],
-    picture: NDArray[np.uint8],
-    frame: int,
-    fast: bool,
-    key: bool,
-) -> _Seen:
-    """Look at one frame."""
-    side = max(picture.shape[:2])
-    cheap = cheap_looks(side, fast)
-    seen = _detect(faces, picture, frame, [cheap[frame % len(cheap)]])
-    others = [d for detector in paced for d in detector.detect(picture, frame, detector.looks(side))]
-    more = once([*seen, *_detect(faces, picture, frame, deep_looks(side))]) if key else seen
-    new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
-    return _Seen([*more, *(d for d in others if not (d.label == "text" and _is_face(d, more)))], new)
-
-
-def _is_face(text: Detection, faces: Sequence[Detection]) -> bool:
-    """Return whether what was taken for text is a face: detectors of text see them in small portraits."""
-    x, y = text.box.center
-    sure = [d.box for d in faces if d.score >= NEW_SCORE]
-    return any(box.x0 <= x < box.x1 and box.y0 <= y < box.y1 for box in sure)
-
-
-def _detect(
-    detectors: Sequence[Detector], picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]
-) -> list[Detection]:
-    """Return what all detectors see."""
-    return [seen for detector in detectors for seen in detector.detect(picture, frame, looks)]
 
 
 def follow(
@@ -265,7 +137,7 @@ def _follow(
 ) -> tuple[tuple[Detection, ...], ...]:
     """Return chains, each followed through the picture, and looked for by some detectors where that helps."""
     with open_clip(clip, settings) as reader, Crew() as crew:
-        follower = Follower(chains, timeline, settings.threshold, partial(_detect, eyes), crew)
+        follower = Follower(chains, timeline, settings.threshold, partial(detect, eyes), crew)
         for done, frame in enumerate(reader, start=1):
             follower.show(frame.picture, frame.index)
             progress(done, len(timeline.times))

@@ -12,7 +12,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from redact import cameras, marks, weights
+from redact import backends, cameras, marks, weights
 from redact.errors import DependencyError, RedactError
 
 LEAST_PYTHON = (3, 11)
@@ -148,12 +148,24 @@ def _backends() -> Iterator[Finding]:
     """Look at what can run the models."""
     runtime, fault = _load("onnxruntime")
     if not fault:
-        offered = runtime.get_available_providers()
-        fine = "CPUExecutionProvider" in offered
-        advice = "" if fine else "Install onnxruntime, without a suffix."
-        yield Finding("backends", GOOD if fine else BAD, f"{', '.join(offered)}; redact uses the processor", advice)
+        yield _backend(runtime.get_available_providers())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding("cores", GOOD, f"{cores}")
+
+
+def _backend(offered: Collection[str]) -> Finding:
+    """Look at what runs the models, and at what else could."""
+    try:
+        name, _ = backends.choose(offered)
+    except RedactError as error:
+        return Finding("backend", BAD, str(error), error.advice)
+    others = {other: provider in offered for other, (provider, _) in backends.PROVIDERS.items() if other != name}
+    there = [f"{other} is there and not used: set {backends.VARIABLE}={other}" for other in others if others[other]]
+    missing = ", ".join(other for other in others if not others[other])
+    said = "; ".join(
+        [f"{name} runs the models", *there, *([f"not in this ONNX Runtime: {missing}"] if missing else [])]
+    )
+    return Finding("backend", GOOD, said)
 
 
 def _codecs() -> Iterator[Finding]:

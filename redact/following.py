@@ -359,7 +359,7 @@ def _look_near(look_at: LookAt, at: _Kept, row: Rows, like: Detection, turns: Se
     assert at.picture is not None
     scale = at.picture.shape[1] / at.width
     part = _square(row * scale, LOOK_PART)
-    looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part) for turn in turns]
+    looks = [Look(LOOK_SIDE, (like.angle + turn) % 360, within=part, cut=True) for turn in turns]
     for seen in look_at(at.picture, at.frame, looks):
         found = _row(seen.box) / scale
         if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):

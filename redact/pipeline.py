@@ -237,6 +237,7 @@ def _look_and_plan(
     followed = analysis.follow_regions(clip, sightings.timeline, settings, progress("follow regions"))
     plan = analysis.make_plan(sightings, settings, followed)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}
+    details["looked"] = to_plain(sightings.looked)
     custody.record(space, "analyse", {"clip": str(clip), "source": to_plain(plan.source), **details})
     return plan
 

@@ -44,6 +44,7 @@ class Detection:
         score: how sure the detector was, 0 to 1; its meaning is in the model card.
         detector: name of the detector, or `FLOW`; the score is then the share of the points that could be followed.
         angle: how far the picture had been turned for this look, in degrees counter-clockwise.
+        held: it was seen in an earlier frame, since when the picture there has not changed, and not looked for in this.
     """
 
     frame: int
@@ -52,6 +53,7 @@ class Detection:
     score: float
     detector: str
     angle: int = 0
+    held: bool = False
 
     def __post_init__(self) -> None:
         """Check the invariants."""
@@ -59,6 +61,21 @@ class Detection:
             raise ValueError(f"unknown label {self.label!r}")
         if not 0 <= self.score <= 1:
             raise ValueError(f"a score of {self.score} is not between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How much the looks for faces were taken at. The cheap looks of one frame are one, so are its deep ones.
+
+    Attributes:
+        whole: looks at the whole picture.
+        parts: looks at parts of it; what was seen before holds for the rest, which had not changed.
+        held: looks that were not taken: nothing had changed.
+    """
+
+    whole: int = 0
+    parts: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

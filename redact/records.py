@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from redact.errors import PlanError, UsageError
 from redact.geometry import Box
-from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Plan, Region, Review, Settings, Source, Track
+from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Looked, Plan, Region, Review, Settings, Source, Track
 
 BOX = re.compile(r"(-?\d{1,6},){3}-?\d{1,6}")
 
@@ -185,7 +185,9 @@ _text, _count, _flag = _scalar(str), _scalar(int, 0), _scalar(bool)
 _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Detection: {
         "frame": _count, "box": _box, "label": _text, "score": _real, "detector": _text, "angle": _scalar(int),
+        "held": _scalar(bool),
     },
+    Looked: {"whole": _count, "parts": _count, "held": _count},
     Track: {
         "id": _scalar(int, 1), "label": _text, "first": _count, "boxes": _list(_box),
         "action": _text, "origin": _text, "decided_by": _text, "reason": _text,

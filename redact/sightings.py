@@ -12,13 +12,13 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from redact.errors import PlanError
-from redact.plan import Detection, Source
+from redact.plan import Detection, Looked, Source
 from redact.records import from_plain, to_plain
 
 SMALLEST_ZOOM = 1e-6  # from one frame to the next, as an area: what is less cannot be turned back
@@ -91,6 +91,7 @@ class Sightings:
         detections: in the order of their frames.
         chains: the detections that belong together, and where each was carried in between and beyond.
         stream: which of the clip's streams of pictures was looked at.
+        looked: how much of it the looks for faces were taken at.
     """
 
     source: Source
@@ -106,6 +107,7 @@ class Sightings:
     detections: tuple[Detection, ...]
     chains: tuple[tuple[Detection, ...], ...]
     stream: int = 1
+    looked: Looked = field(default_factory=Looked)
 
     @property
     def timeline(self) -> Timeline:
@@ -174,6 +176,7 @@ def load_sightings(data: bytes) -> Sightings:
                 tuple(from_plain(d, Detection, "a chain") for d in row) for row in rows if isinstance(row, list)
             ),
             stream=int(head["stream"]),
+            looked=from_plain(head["looked"], Looked, "the detections, looked"),
         )
         _check(sightings)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:

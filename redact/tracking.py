@@ -76,7 +76,8 @@ def counts(chain: Sequence[Detection], threshold: float) -> bool:
     seen = [d for d in chain if d.detector != FLOW]
     if chain[0].label != "face":
         return any(d.score >= START.get(d.label, 0) for d in seen)
-    return len(seen) >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
+    looked = sum(not d.held for d in seen)  # that a sighting is held says nothing of whether it comes again
+    return looked >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
 
 
 def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detection]]:

@@ -22,10 +22,13 @@ LAYERS = {
         "seeking",
         "weights",
         "quantising",
+        "backends",
         "detectors",
         "scenes",
         "tracking",
         "following",
+        "stillness",
+        "looking",
         "second_look",
         "doubts",
         "effects",
@@ -46,9 +49,10 @@ LAYERS = {
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
-    ("detectors", "quantising"), ("detectors", "marks"), ("regions", "plan"), ("regions", "sightings"),
-    ("seeking", "media"), ("following", "detectors"), ("following", "tracking"), ("second_look", "detectors"),
-    ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
+    ("detectors", "quantising"), ("detectors", "backends"), ("detectors", "marks"), ("regions", "plan"),
+    ("regions", "sightings"), ("seeking", "media"), ("looking", "detectors"), ("looking", "scenes"),
+    ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "tracking"),
+    ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"), ("__init__", "api"),
     ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"), ("reel", "handover"),
 }  # fmt: skip

@@ -21,7 +21,7 @@ from bench import leakmeter, leaks, make_clips, odd_files, tables
 from bench.leakmeter import Report, measure
 from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
-from redact import analysis, cli
+from redact import analysis, cli, looking
 from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.media import FrameReader, FrameWriter
@@ -570,7 +570,7 @@ class Watched:
     @property
     def sides(self) -> set[int]:
         """The sizes of the looks that frames which are no key frames take."""
-        return {look.side for frame, look in self.first if frame not in self.keys}
+        return {look.side for frame, look in self.first if frame not in self.keys and look.within is None}
 
     @property
     def keys(self) -> set[int]:
@@ -614,6 +614,7 @@ OFF: dict[str, Callable[[Watched, Watched], bool]] = {  # from what the whole to
     "second-look": lambda whole, seen: not seen.second,
     "taking-turns": lambda whole, seen: len(seen.sides) == 1,
     "scheduling": lambda whole, seen: len(seen.keys) > len(whole.keys),
+    "holding": lambda whole, seen: {frame for frame, _ in seen.first} > {frame for frame, _ in whole.first},
 }
 ALSO_OFF = {"following": {"small-looks"}}  # there is nowhere to look
 
@@ -634,10 +635,10 @@ def test_a_mechanism_that_is_no_longer_there_is_an_error(monkeypatch: pytest.Mon
         leaks.replacements("luck")
     for name, mechanism in (("cheap_looks", "taking-turns"), ("RARE_KEY_S", "scheduling")):
         with monkeypatch.context() as patch:
-            patch.delattr(analysis, name)
+            patch.delattr(looking, name)
             with pytest.raises(LookupError, match=name):
                 leaks.replacements(mechanism)
-    monkeypatch.setattr(analysis, "RARE_KEY_S", analysis.KEY_S)
+    monkeypatch.setattr(looking, "RARE_KEY_S", looking.KEY_S)
     with pytest.raises(LookupError, match="off as it is"):
         leaks.replacements("scheduling")
 
@@ -649,8 +650,8 @@ def test_two_mechanisms_can_be_off_at_once() -> None:
 
 def test_the_tool_is_run_with_the_mechanism_off(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
-    monkeypatch.setattr(analysis, "deep_looks", analysis.deep_looks)
-    monkeypatch.setattr(cli, "main", lambda arguments: seen.append((analysis.deep_looks(640), arguments)))
+    monkeypatch.setattr(looking, "deep_looks", looking.deep_looks)
+    monkeypatch.setattr(cli, "main", lambda arguments: seen.append((looking.deep_looks(640), arguments)))
     (tool,) = leaks.choose_tools(None, ["deep-looks"], ["--fast"])[1:]
     leaks.main([*tool.command[2:], "clip.mp4", *tool.options])
     assert seen == [((), ["run", "clip.mp4", "--allow-empty", "--fast"])]

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from redact import custody, detectors, marks
-from redact.analysis import CHANGE_LEVELS, CHANGE_S, Gaze
 from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.geometry import Box, covered_share
+from redact.looking import CHANGE_LEVELS, CHANGE_S, Gaze
 from redact.media import FrameReader
 from redact.plan import Detection, Plan, Track
 from redact.records import load_plan
@@ -283,7 +283,7 @@ def asked_in(
 ) -> list[int]:
     """Return in which frames a detector is asked, where the pictures are as bright as said."""
     with Crew() as crew:
-        gaze = Gaze([detector], fast, crew)
+        gaze = Gaze([detector], fast, 0.33, crew)
         for n, level in enumerate(levels):
             gaze.look(np.full((36, 64, 3), round(level), np.uint8), n, Fraction(n, rate), n in cuts)
         gaze.seen()

@@ -175,7 +175,7 @@ def test_the_corners_of_a_part_are_cut_off_by_turns_between_the_quarter_ones_and
         sides.append(shown.shape)
         return find_bright(shown)
 
-    seen = see(note, picture, [Look(128, angle, within=Box(100, 100, 180, 180))], detection)
+    seen = see(note, picture, [Look(128, angle, within=Box(100, 100, 180, 180), cut=True)], detection)
     assert sides == [(128, 128, 3)]
     if angle % 90 == 0:
         assert len(seen) == 4

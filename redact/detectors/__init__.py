@@ -52,7 +52,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class PacedDetector(Detector, Protocol):
-    """A detector that says itself how often and how it looks. Others look as faces need it (`analysis.Gaze`).
+    """A detector that says itself how often and how it looks. Others look as faces need it (`looking.Gaze`).
 
     Attributes:
         every_s: from one of its looks to the next, in seconds; 0 for every frame. At cuts, and where the picture has

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from redact import weights
+from redact import backends, weights
 from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
 from redact.quantising import quantise_graph
@@ -88,12 +88,22 @@ class YuNet:
 
 
 def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
-    """Return a model that is ready to run, and its sha256 by the id of its card."""
+    """Return a model that is ready to run, and its sha256 by the id of its card, and by the backend if it is special.
+
+    Raises:
+        UsageError: the backend that is asked for is unknown.
+        DependencyError: it is missing, or cannot run here.
+    """
+    backend, provider = backends.choose(onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1  # several pictures are looked at beside each other: that wastes no core
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return session, {card_id: hashlib.sha256(model).hexdigest()}
+    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    if provider not in session.get_providers():  # it goes on with the processor where a driver is missing
+        raise backends.missing(backend, "ONNX Runtime has it, but cannot load it: a driver or a library is missing")
+    return session, {
+        card_id if backend == backends.CPU else f"{card_id} on {backend}": hashlib.sha256(model).hexdigest()
+    }
 
 
 def batch_of(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:

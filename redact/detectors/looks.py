@@ -32,14 +32,15 @@ class Look:
         side: the longer side in pixels of what is shown, before it is turned.
         angle: how far it is turned, in degrees counter-clockwise.
         mirrored: whether left and right are swapped, before it is turned.
-        within: the part of the picture that is shown; None for all of it. The corners of a part are cut off by turns
-            between the quarter ones.
+        within: the part of the picture that is shown; None for all of it.
+        cut: whether the corners of what is shown are cut off by turns between the quarter ones: less to look at.
     """
 
     side: int
     angle: int = 0
     mirrored: bool = False
     within: Box | None = None
+    cut: bool = False
 
 
 def see(
@@ -58,7 +59,7 @@ def see(
     for look in looks:
         if (look.side, look.mirrored, look.within) != last:
             last, small = (look.side, look.mirrored, look.within), _resize(picture, look)
-        shown, back = _turn(small, look.angle, whole=look.within is None)
+        shown, back = _turn(small, look.angle, whole=not look.cut)
         rows = _map(find(shown), back, look.angle)
         seen += [(row, look) for row in _into_picture(rows, small, picture, look)]
     if not seen:

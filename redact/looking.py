@@ -1,0 +1,254 @@
+"""Looking at the frames of a clip in order: cheaply at each, deeply at key frames, and at what has changed.
+
+Where the picture has not changed since a look, what that look saw holds, as copies that say so (`Detection.held`).
+What was seen too weakly to count is looked at again all the same, so that nothing counts for being repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redact.crew import Crew
+from redact.detectors import Detector, PacedDetector
+from redact.detectors.looks import Look, once
+from redact.geometry import Box, join
+from redact.plan import Detection, Looked
+from redact.scenes import to_thumbnail
+from redact.stillness import Memory, to_grey
+from redact.tracking import KEEP_SCORE, TURNED
+
+Picture = NDArray[np.uint8]
+
+KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
+RARE_KEY_S = 2 * KEY_S  # and where they do not
+NEW_SCORE = 0.5  # of what they find
+CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
+CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
+AROUND = 1 / 12  # of the picture's longer side that is looked at on each side of what has changed,
+AROUND_OWN = 0.5  # and as a share of what has changed: a face of which only the mouth moved is seen whole
+MOST_PARTS = 0.5  # share of the picture from which it is looked at as a whole
+
+
+def cheap_looks(side: int, fast: bool) -> tuple[Look, ...]:
+    """Return the looks for every frame, which take turns: near faces need the first, small ones the last.
+
+    Args:
+        side: the longer side of the picture in pixels.
+        fast: whether there are no others.
+    """
+    fine = Look(min(max(side, 832), 1280))
+    return (Look(480), Look(480), Look(480), fine) if fast else (Look(480), fine)
+
+
+def deep_looks(side: int) -> tuple[Look, ...]:
+    """Return the looks for key frames, besides the cheap one: enlarged, or as large as it is, and turned.
+
+    Args:
+        side: the longer side of the picture in pixels.
+    """
+    quarter = [Look(640, turn) for turn in (90, 180, 270)]
+    between = [Look(480, turn) for turn in (45, 135, 225, 315)]
+    return (Look(min(max(side, 1280), 2560)), *quarter, *between)
+
+
+class Gaze:
+    """Looks at frames in order: cheaply at each, deeply at key frames. Several frames are looked at beside each other.
+
+    Args:
+        detectors: what looks.
+        fast: whether there are no key frames.
+        threshold: the score from which a sighting counts.
+        crew: who does it.
+    """
+
+    def __init__(self, detectors: Sequence[Detector], fast: bool, threshold: float, crew: Crew) -> None:
+        self._faces = [d for d in detectors if not isinstance(d, PacedDetector)]
+        self._paced = [_Paced(d) for d in detectors if isinstance(d, PacedDetector)]
+        self._fast, self._sure, self._crew = fast, threshold + TURNED, crew
+        self._looked: list[Future[_Seen]] = []
+        self._key: tuple[Fraction, Future[_Seen]] | None = None  # the last key frame
+        self._kinds: dict[tuple[Look, ...], _Kind] = {}
+
+    def look(self, picture: Picture, frame: int, time: Fraction, cut: bool) -> None:
+        """Look at the next frame; the first one and those that begin a scene are key frames."""
+        key = not self._fast and (cut or self._is_due(time))
+        thumbnail = to_thumbnail(picture[::4, ::4])
+        due = [paced.detector for paced in self._paced if paced.is_due(time, thumbnail, cut)]
+        side = max(picture.shape[:2])
+        cheap = cheap_looks(side, self._fast)
+        wanted = [(cheap[frame % len(cheap)],), *([deep_looks(side)] if key else [])]
+        orders = self._orders(wanted, picture, time) if self._faces else []
+        looked = self._crew.give(_look, self._faces, due, picture, frame, orders)
+        for looks in wanted if orders else ():
+            self._kinds[looks].last = looked
+        self._looked.append(looked)
+        if key:
+            self._key = time, looked
+
+    def _orders(self, wanted: Sequence[tuple[Look, ...]], picture: Picture, time: Fraction) -> list[_Order]:
+        """Return what has to be done for each kind of look: what has changed since that kind was taken, it must see."""
+        grey, size = to_grey(picture), (picture.shape[1], picture.shape[0])
+        orders = []
+        for looks in wanted:
+            kind = self._kinds.setdefault(looks, _Kind(Memory()))
+            orders.append(_Order(looks, kind.memory.changes(grey, size, time), kind.last, self._sure))
+        return orders
+
+    def _is_due(self, time: Fraction) -> bool:
+        """Return whether there must be a key frame at a time; it may have to wait for what the last one has shown."""
+        if self._key is None:
+            return True
+        since = time - self._key[0]
+        return since >= RARE_KEY_S or (since >= KEY_S and self._key[1].result().new)
+
+    def seen(self) -> tuple[Detection, ...]:
+        """Return what was seen so far, in the order of the frames."""
+        return tuple(detection for looked in self._looked for detection in looked.result().detections)
+
+    def looked(self) -> Looked:
+        """Return how much was looked at so far."""
+        taken = [area for looked in self._looked for area in looked.result().areas]
+        return Looked(taken.count(1.0), len(taken) - taken.count(1.0) - taken.count(0.0), taken.count(0.0))
+
+
+@dataclass
+class _Kind:
+    """Looks that are taken again and again, what they were taken at, and where what they saw last will be."""
+
+    memory: Memory
+    last: Future[_Seen] | None = None
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What one kind of look has to do at one frame.
+
+    Attributes:
+        looks: how to look.
+        changes: what has changed since they were taken last; None for everything.
+        last: where what they saw then is, or will be: who asks waits for an earlier frame alone, so nobody for ever.
+        sure: the score below which a sighting is in doubt.
+    """
+
+    looks: tuple[Look, ...]
+    changes: list[Box] | None
+    last: Future[_Seen] | None
+    sure: float
+
+
+class _Seen(NamedTuple):
+    """What was seen in one frame.
+
+    `new` is whether deep looks saw something surely that the cheap one did not, `kinds` what each kind of look saw,
+    `areas` the share of the picture that each was taken at.
+    """
+
+    detections: list[Detection]
+    new: bool
+    kinds: dict[tuple[Look, ...], list[Detection]]
+    areas: list[float]
+
+
+class _Paced:
+    """A detector that says itself how often it looks, and when that is."""
+
+    def __init__(self, detector: PacedDetector) -> None:
+        self.detector = detector
+        self._last: tuple[Fraction, Picture] | None = None
+
+    def is_due(self, time: Fraction, thumbnail: Picture, cut: bool) -> bool:
+        """Return whether it looks at the frame of a time: now and then, at cuts, and where the picture has changed."""
+        if not cut and self._last is not None:
+            since = time - self._last[0]
+            changed = since >= CHANGE_S and float(cv2.absdiff(thumbnail, self._last[1]).mean()) > CHANGE_LEVELS
+            if since < self.detector.every_s and not changed:
+                return False
+        self._last = time, thumbnail
+        return True
+
+
+def _look(
+    faces: Sequence[Detector],
+    paced: Sequence[PacedDetector],
+    picture: Picture,
+    frame: int,
+    orders: Sequence[_Order],
+) -> _Seen:
+    """Look at one frame."""
+    side = max(picture.shape[:2])
+    done = [_carry_out(order, faces, picture, frame) for order in orders]
+    kinds = {order.looks: found for order, (found, _) in zip(orders, done, strict=True)}
+    others = [d for detector in paced for d in detector.detect(picture, frame, detector.looks(side))]
+    seen, *deep = kinds.values() if kinds else [[]]
+    more = once([*seen, *deep[0]]) if deep else seen
+    new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
+    detections = [*more, *(d for d in others if not (d.label == "text" and _is_face(d, more)))]
+    return _Seen(detections, new, kinds, [area for _, area in done])
+
+
+def _carry_out(
+    order: _Order, detectors: Sequence[Detector], picture: Picture, frame: int
+) -> tuple[list[Detection], float]:
+    """Return what one kind of look sees in a frame, and the share of the picture that it was taken at."""
+    if order.changes is None or order.last is None:
+        return detect(detectors, picture, frame, order.looks), 1.0
+    before = order.last.result().kinds[order.looks]
+    again = [*order.changes, *(d.box for d in before if KEEP_SCORE <= d.score < order.sure)]
+    parts = parts_of(again, [d.box for d in before], picture.shape[1], picture.shape[0])
+    share = sum(part.area for part in parts) / (picture.shape[0] * picture.shape[1])
+    if share > MOST_PARTS:
+        return detect(detectors, picture, frame, order.looks), 1.0
+    looks = [_at(look, part, picture) for part in parts for look in order.looks]
+    found = detect(detectors, picture, frame, looks) if looks else []
+    kept = [d for d in before if not any(d.box.intersect(box) for box in again)]
+    return once([*found, *(replace(d, frame=frame, held=True) for d in kept)]), share
+
+
+def parts_of(changes: Sequence[Box], known: Iterable[Box], width: int, height: int) -> list[Box]:
+    """Return the parts of a picture that have to be looked at, apart from each other.
+
+    Args:
+        changes: what must be looked at; each is seen with what is around it.
+        known: what was seen before: where it touches a change it must be in a part as a whole.
+        width: of the picture in pixels.
+        height: likewise.
+    """
+    touched = [box for box in known if any(box.intersect(change) for change in changes)]
+    rim = AROUND * max(width, height)
+    parts: list[Box] = []
+    for box in (*changes, *touched):
+        x, y = max(rim, AROUND_OWN * box.width), max(rim, AROUND_OWN * box.height)
+        part = Box.outward(box.x0 - x, box.y0 - y, box.x1 + x, box.y1 + y).clip(width, height)
+        while part and (near := [other for other in parts if other.intersect(part)]):
+            parts = [other for other in parts if other not in near]
+            part = join([part, *near])
+        parts += [part] if part else []
+    return parts
+
+
+def _at(look: Look, part: Box, picture: Picture) -> Look:
+    """Return a look at a part of a picture that shows it as large as the look at the whole would."""
+    factor = max(part.width, part.height) / max(picture.shape[:2])
+    return replace(look, side=max(1, round(look.side * factor)), within=part)
+
+
+def _is_face(text: Detection, faces: Sequence[Detection]) -> bool:
+    """Return whether what was taken for text is a face: detectors of text see them in small portraits."""
+    x, y = text.box.center
+    sure = [d.box for d in faces if d.score >= NEW_SCORE]
+    return any(box.x0 <= x < box.x1 and box.y0 <= y < box.y1 for box in sure)
+
+
+def detect(
+    detectors: Sequence[Detector], picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]
+) -> list[Detection]:
+    """Return what all detectors see."""
+    return [seen for detector in detectors for seen in detector.detect(picture, frame, looks)]
