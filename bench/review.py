@@ -69,7 +69,7 @@ class Page:
     def __init__(self, link: str) -> None:
         self.link = link
         host, self._enter = link.split("/", 3)[2:]
-        self._connection = HTTPConnection(host, timeout=60)
+        self._connection = HTTPConnection(host, timeout=600)
         self._headers = {"Origin": f"http://{host}"}
 
     def enter(self) -> None:

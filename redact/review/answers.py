@@ -48,7 +48,7 @@ def state(session: Session) -> dict[str, Any]:
     plan, revision = session.now()
     source = plan.source
     undo, redo = session.can_undo()
-    groups = session.groups()
+    groups = session.groups(plan)
     return {
         "revision": revision,
         "plan": session.desk.file.path.name,
@@ -65,7 +65,7 @@ def state(session: Session) -> dict[str, Any]:
         "redo": redo,
         "seen": session.seen.count(source),
         "sound": _sound(plan.settings),
-        "looking": session.wardrobe.looking,
+        "looking": session.groups_may_change(),
         "review": plan.review and {"who": plan.review.who, "when": plan.review.when},
         "job": job(session.job),
     }  # fmt: skip

@@ -19,7 +19,7 @@ from redact.errors import UsageError
 from redact.excerpts import cut_source
 from redact.frames import CoveredFrames
 from redact.geometry import Box, covered_share
-from redact.plan import Doubt, Plan, Review, Settings, Track
+from redact.plan import Doubt, Plan, Review, Settings
 from redact.review.grouping import BODIES, group
 from redact.review.jobs import Job, Progress
 from redact.review.seen import Seen
@@ -83,7 +83,7 @@ class Session:
         self._drawn_here: set[int] = set()  # tracks that were drawn in this session
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
-        self._grouped: tuple[tuple[Track, ...], int, dict[int, int]] = ((), -1, {})
+        self._grouped: tuple[tuple[tuple[int, str, int, int], ...], int, dict[int, int]] = ((), 0, {})
         self.wardrobe = Wardrobe(self.frames)
         self.revision = revision
         self.job: Job | None = None
@@ -297,16 +297,26 @@ class Session:
         best = max(here, key=lambda t: covered_share(doubt.box, t.boxes[0]), default=None)
         return best.id if best and covered_share(doubt.box, best.boxes[0]) > 0 else None
 
-    def groups(self) -> dict[int, int]:
-        """Return for each track that of the person it seems to be; see `grouping.group`."""
+    def groups(self, plan: Plan) -> dict[int, int]:
+        """Return for each track of a plan that of the person it seems to be; see `grouping.group`.
+
+        With hundreds of tracks that takes most of a second. So it is done again only where tracks come, go or change
+        their length, and once more when all their clothes have been looked at.
+        """
         tracks, known, groups = self._grouped
-        now = self.plan.tracks, self.wardrobe.known
-        if tracks is not now[0] or known != now[1]:
-            self.wardrobe.look(track for track in now[0] if track.label in BODIES)
-            worn = {track.id: look for track in now[0] if (look := self.wardrobe.of(track))}
-            groups = group(now[0], self.desk.timeline, worn)
-            self._grouped = *now, groups
+        now = tuple((track.id, track.label, track.first, track.last) for track in plan.tracks)
+        if now != tracks:
+            self.wardrobe.look(track for track in plan.tracks if track.label in BODIES)
+        if now != tracks or (known != self.wardrobe.known and not self.wardrobe.looking):
+            known = self.wardrobe.known
+            worn = {track.id: look for track in plan.tracks if (look := self.wardrobe.of(track))}
+            groups = group(plan.tracks, self.desk.timeline, worn)
+            self._grouped = now, known, groups
         return groups
+
+    def groups_may_change(self) -> bool:
+        """Return whether clothes are still looked at, or were since tracks were grouped last."""
+        return self.wardrobe.looking or self._grouped[1] != self.wardrobe.known
 
     def _begin(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:
         """Start a job, of which there is one at a time."""
