@@ -17,8 +17,9 @@ $("show-yes").onclick = () => {
   $("show").close();
   resolveShow?.({ who, reason });
 };
-$("show-no").onclick = () => $("show").close();
-$("show").onclose = () => resolveShow?.(null);
+// Not `onclose`: it comes late, and would answer for a window that was opened again meanwhile.
+$("show-no").onclick = () => { $("show").close(); resolveShow?.(null); };
+$("show").oncancel = () => resolveShow?.(null);
 
 let resolveAsk = null;
 export function askName(title, label) {
@@ -29,5 +30,5 @@ export function askName(title, label) {
   return new Promise((resolve) => { resolveAsk = resolve; });
 }
 $("ask-yes").onclick = () => { const name = $("ask-name").value.trim(); $("ask").close(); resolveAsk?.(name || null); };
-$("ask-no").onclick = () => $("ask").close();
-$("ask").onclose = () => resolveAsk?.(null);
+$("ask-no").onclick = () => { $("ask").close(); resolveAsk?.(null); };
+$("ask").oncancel = () => resolveAsk?.(null);
