@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 
 from redact.crew import Crew
@@ -80,7 +81,7 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
     )  # fmt: skip
     return Sightings(
         source, settings.from_time, settings.to_time, settings.fast, models_of(detectors), _versions(), line.times,
-        line.cuts, line.camera, tuple(damaged), detections, (), settings.stream, looked,
+        line.cuts, line.camera, tuple(damaged), detections, (), settings.stream, looked, settings.threshold,
     )  # fmt: skip
 
 
@@ -146,9 +147,9 @@ def _follow(
 
 def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
     """Return whether looking at a clip of this hash again, with these settings, would see the same."""
-    seen = sightings.source.sha256, sightings.from_time, sightings.to_time, sightings.stream, sightings.fast
-    asked = sha256, settings.from_time, settings.to_time, settings.stream, settings.fast
-    return seen == asked and (sightings.models, sightings.versions) == (models_of(detectors), _versions())
+    how = attrgetter("from_time", "to_time", "stream", "fast", "threshold")
+    same = sightings.source.sha256 == sha256 and how(sightings) == how(settings)
+    return same and (sightings.models, sightings.versions) == (models_of(detectors), _versions())
 
 
 def _versions() -> str:

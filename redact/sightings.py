@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 from redact.errors import PlanError
-from redact.plan import Detection, Looked, Source
+from redact.plan import Detection, Looked, Settings, Source
 from redact.records import from_plain, to_plain
 
 SMALLEST_ZOOM = 1e-6  # from one frame to the next, as an area: what is less cannot be turned back
@@ -92,6 +92,7 @@ class Sightings:
         chains: the detections that belong together, and where each was carried in between and beyond.
         stream: which of the clip's streams of pictures was looked at.
         looked: how much of it the looks for faces were taken at.
+        threshold: the score below which what was seen was looked at again, and followed no farther.
     """
 
     source: Source
@@ -108,6 +109,7 @@ class Sightings:
     chains: tuple[tuple[Detection, ...], ...]
     stream: int = 1
     looked: Looked = field(default_factory=Looked)
+    threshold: float = Settings().threshold
 
     @property
     def timeline(self) -> Timeline:
@@ -177,6 +179,7 @@ def load_sightings(data: bytes) -> Sightings:
             ),
             stream=int(head["stream"]),
             looked=from_plain(head["looked"], Looked, "the detections, looked"),
+            threshold=float(head["threshold"]),
         )
         _check(sightings)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
