@@ -15,6 +15,7 @@ from redact.media.sound import SoundReader, muted_samples
 BLOCKS_PER_S = 50
 WINDOW = 50  # blocks over which likeness is judged
 EDGE = 2048  # samples beside a cut, in which an AAC encoder's windows reach over it
+LONGER_S = 60  # from which nothing more is compared: how long a sound is may be a lie
 QUIET = 1e-3  # of full scale; below, only noise of the encoder is compared
 
 
@@ -25,7 +26,7 @@ class SoundComparison:
     Attributes:
         likeness: correlation of the least alike second, 1 for the same sound; that of silence with silence is 1.
         muted_off: root mean square of the worst muted block's difference from silence, or from the tone.
-        missing_s: by how much their lengths differ, in seconds.
+        missing_s: by how much their lengths differ, in seconds; `LONGER_S` or a little more also for all above.
     """
 
     likeness: float
@@ -55,6 +56,8 @@ def compare_sounds(
     pairs = itertools.zip_longest(_blocks(asked, size), _blocks(heard, size))
     for n, (a, b) in enumerate(pairs):
         lengths = [lengths[0] + (a is not None), lengths[1] + (b is not None)]
+        if abs(lengths[0] - lengths[1]) > LONGER_S * BLOCKS_PER_S:
+            break
         a, b = (np.zeros_like(b if x is None else x) if x is None else x for x in (a, b))
         if any(first <= n * size and (n + 1) * size <= last for first, last in spans):
             off = max(off, _level(b - a))
@@ -71,7 +74,9 @@ def _blocks(reader: SoundReader, size: int) -> Iterator[Samples]:
     rest: Samples | None = None
     for position, samples in reader:
         if rest is None:
-            rest = np.zeros((samples.shape[0], position), np.float32)
+            for _ in range(position // size):
+                yield np.zeros((samples.shape[0], size), np.float32)
+            rest = np.zeros((samples.shape[0], position % size), np.float32)
         rest = np.hstack([rest, samples])
         while rest.shape[1] >= size:
             yield rest[:, :size]
