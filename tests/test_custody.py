@@ -58,7 +58,7 @@ def test_a_line_that_cannot_be_written_is_not_half_there(
     elif broken == "os.fsync":
         monkeypatch.setattr(os, "fsync", fail)
     else:
-        monkeypatch.setattr(custody, "write_whole", fail)
+        monkeypatch.setattr(custody.folders, "write_whole", fail)
     for _ in range(2):
         with pytest.raises(OutputError, match="disk is full"):
             custody.record(space, "three", {})
@@ -105,14 +105,14 @@ def test_a_damaged_line_about_a_copy_is_no_copy_that_was_released(damage: Any, t
 
 
 def test_a_clock_that_was_set_back_does_not_break_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Yesterday(custody.datetime):  # type: ignore[misc]
+    class Yesterday(custody.log.datetime):  # type: ignore[misc]
         @classmethod
         def now(cls, zone: Any = None) -> Any:
             return cls(2001, 1, 1, tzinfo=zone)
 
     space = custody.open_workspace(tmp_path / "out")
     custody.record(space, "one", {})
-    monkeypatch.setattr(custody, "datetime", Yesterday)
+    monkeypatch.setattr(custody.log, "datetime", Yesterday)
     custody.record(space, "two", {})
     report = custody.read_log(space)
     assert report.faults == ()

@@ -1,0 +1,57 @@
+"""The record: release and private folders, the private hash-chained log, and the public statement."""
+
+from __future__ import annotations
+
+from redact.custody.folders import (
+    COPY_SUFFIXES,
+    Workspace,
+    copy_path,
+    hold,
+    is_held,
+    locate_workspace,
+    next_name,
+    open_workspace,
+    private_path,
+    suffix_of,
+    write_private,
+)
+from redact.custody.log import LogReport, log_length, read_log, record
+from redact.custody.releasing import (
+    STATEMENT_SUFFIX,
+    Released,
+    find_released,
+    identity,
+    publish,
+    release,
+    release_name,
+    write_public,
+)
+from redact.custody.statement import describe_checks, make_statement
+
+__all__ = [
+    "COPY_SUFFIXES",
+    "STATEMENT_SUFFIX",
+    "LogReport",
+    "Released",
+    "Workspace",
+    "copy_path",
+    "describe_checks",
+    "find_released",
+    "hold",
+    "identity",
+    "is_held",
+    "locate_workspace",
+    "log_length",
+    "make_statement",
+    "next_name",
+    "open_workspace",
+    "private_path",
+    "publish",
+    "read_log",
+    "record",
+    "release",
+    "release_name",
+    "suffix_of",
+    "write_private",
+    "write_public",
+]

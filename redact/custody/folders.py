@@ -1,0 +1,155 @@
+"""Where the files of a run go, and that one run at a time is at work there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redact.disk import PRIVATE, make_private, unwritable, write_whole
+from redact.errors import OutputError
+
+COPY_SUFFIXES = (".mp4", ".png")
+LONGEST_STEM = 120  # bytes of a clip's name in the names of its private files: most disks allow 255
+LOCK_TRIES, LOCK_PAUSE_S = 10, 0.05  # `redact status` holds the lock for a moment
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where the files of a run go.
+
+    Attributes:
+        private: plans, detections, partial copies and the log; mode 0700.
+        release: where checked copies appear; nothing else is ever in it.
+        copy: the full name of the copy, where the user gave one.
+    """
+
+    private: Path
+    release: Path
+    copy: Path | None = None
+
+    @property
+    def log(self) -> Path:
+        """The private log."""
+        return self.private / "custody.jsonl"
+
+
+def locate_workspace(output: Path) -> Workspace:
+    """Return the folders for an output: a folder, or the name of one copy (.mp4, .png), beside NAME.private/."""
+    if output.suffix.lower() in COPY_SUFFIXES and not output.is_dir():
+        return Workspace(output.with_suffix(".private"), output.parent, output)
+    return Workspace(output / "private", output / "release")
+
+
+def open_workspace(output: Path) -> Workspace:
+    """Return the folders for an output, made where they are missing.
+
+    Raises:
+        OutputError: a folder cannot be made.
+    """
+    space = locate_workspace(output)
+    try:
+        make_private(space.private)
+        space.release.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(output, error) from error
+    return space
+
+
+@contextmanager
+def hold(space: Workspace) -> Iterator[int]:
+    """Keep other runs out of the folders of an output while the block runs.
+
+    Yields:
+        The descriptor of the lock: processes that inherit it keep the lock too.
+
+    Raises:
+        OutputError: another run is at work there.
+    """
+    with _lock_file(space) as descriptor:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(LOCK_PAUSE_S)
+            except OSError as error:
+                raise unwritable(space.private, error) from error
+        else:
+            raise OutputError(
+                f"Another run is at work in {space.private.parent}; two would get in each other's way.",
+                "Wait until it is done (`redact status OUT` says how far it is), or choose another output with -o.",
+            )
+        yield descriptor
+
+
+def is_held(space: Workspace) -> bool:
+    """Return whether a run is at work in the folders of an output."""
+    with _lock_file(space) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@contextmanager
+def _lock_file(space: Workspace) -> Iterator[int]:
+    """Open the file that is locked; closing it unlocks it."""
+    try:
+        descriptor = os.open(space.private / "lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+    except OSError as error:
+        raise unwritable(space.private, error) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def private_path(space: Workspace, clip: Path, source_sha256: str, suffix: str) -> Path:
+    """Return where a private file of a clip is kept: under the clip's name, with its hash where another clip has it.
+
+    Raises:
+        OutputError: the plans there cannot be read.
+    """
+    short = os.fsdecode(os.fsencode(clip.stem)[:LONGEST_STEM])
+    plan = space.private / f"{short}.plan.json"
+    try:
+        taken = short != clip.stem or (plan.exists() and source_sha256.encode() not in plan.read_bytes())
+    except OSError as error:
+        raise unwritable(plan, error) from error
+    name = f"{short}-{source_sha256[:8]}" if taken else short
+    return space.private / (name + suffix)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def suffix_of(still: bool) -> str:
+    """Return the suffix of the copy of a clip, or of a still picture."""
+    return COPY_SUFFIXES[still]
+
+
+def copy_path(space: Workspace, name: str, suffix: str) -> Path:
+    """Return where a copy of this name is released."""
+    return space.copy or space.release / (name + suffix)
+
+
+def next_name(space: Workspace, kind: str = "excerpt") -> str:
+    """Return the first neutral name after those in use."""
+    used = [int(m[1]) for p in space.release.iterdir() if (m := re.match(rf"{kind}-(\d+)\.", p.name))]
+    return f"{kind}-{max(used, default=0) + 1:04d}"

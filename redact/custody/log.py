@@ -1,0 +1,139 @@
+"""The private log of a workspace.
+
+It says what was done, with which settings and model hashes, what was checked and what was not, and who decided what.
+Each line holds the hash of the line before; a file beside it holds the hash of the last line, so that lines missing
+at the end are found as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from redact.custody.folders import Workspace, write_private
+from redact.disk import PRIVATE, unwritable
+from redact.errors import OutputError
+from redact.records import to_bytes
+
+FIRST_HASH = "0" * 64
+
+
+def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None:
+    """Add a line to the log.
+
+    Args:
+        space: whose log.
+        operation: what was done, as "render".
+        details: what is to be known about it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        with open(os.open(space.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            number, last, size = _measure_log(file)
+            file.truncate(size)
+            if not number:
+                write_private(_head(space), FIRST_HASH.encode())
+            entry: dict[str, Any] = {
+                "number": number + 1,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "operation": operation,
+                **details,
+                "previous": _hash(last) if number else FIRST_HASH,
+            }
+            line = to_bytes(json.dumps(entry, ensure_ascii=False))
+            try:
+                if os.write(file.fileno(), line + b"\n") <= len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+                write_private(_head(space), _hash(line).encode())
+            except (OSError, OutputError):
+                os.ftruncate(file.fileno(), size)  # a line that is not whole would break the chain for good
+                raise
+    except OSError as error:
+        raise unwritable(space.log, error) from error
+
+
+def _measure_log(file: BinaryIO) -> tuple[int, bytes, int]:
+    """Return the number of whole lines, the last one, and their size: a crash may leave a piece of one behind them."""
+    number, last, size = 0, b"", 0
+    for line in file:
+        if line.endswith(b"\n"):
+            number, last, size = number + 1, line.rstrip(b"\n"), size + len(line)
+    return number, last, size
+
+
+@dataclass(frozen=True)
+class LogReport:
+    """What reading the log has shown.
+
+    Attributes:
+        entries: the lines that can be read, in order.
+        faults: what is wrong with the chain, in words; empty if it is whole.
+    """
+
+    entries: tuple[Mapping[str, Any], ...]
+    faults: tuple[str, ...]
+
+
+def read_log(space: Workspace) -> LogReport:
+    """Read the log and check its chain: every line's number, the hash of the line before, and the last line's hash.
+
+    Raises:
+        OutputError: there is no log, or it cannot be read.
+    """
+    try:
+        *lines, _torn = space.log.read_bytes().split(b"\n")  # a crash may leave a piece of a line at the end
+        head = _head(space).read_bytes().decode("ascii", "replace") if _head(space).exists() else ""
+    except OSError as error:
+        raise OutputError(f"There is no log in {space.private}.", "Name the folder given to -o.") from error
+    entries: list[Mapping[str, Any]] = []
+    faults: list[str] = []
+    before = previous = FIRST_HASH
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            sound = isinstance(entry, dict)
+        except (ValueError, RecursionError):
+            sound = False
+        if not sound:
+            faults.append(f"line {number} cannot be read")
+        else:
+            entries.append(entry)
+            if entry.get("number") != number:
+                faults.append(f"line {number} says that it is line {entry.get('number')}: a line is missing or added")
+            if entry.get("previous") != previous:
+                faults.append(f"line {number} does not follow from the line before, which was changed or removed")
+        before, previous = previous, _hash(line)
+    # A crash between writing a line and its hash leaves the head one line behind: that is no fault.
+    if head not in (previous, before) and (lines or head):
+        faults.append("the end of the log was changed or removed")
+    return LogReport(tuple(entries), tuple(faults))
+
+
+def log_length(space: Workspace) -> int:
+    """Return how many lines the log has."""
+    if not space.log.exists():
+        return 0
+    with space.log.open("rb") as file:
+        return _measure_log(file)[0]
+
+
+def _head(space: Workspace) -> Path:
+    """Return the file that holds the hash of the log's last line."""
+    return space.private / "custody.head"
+
+
+def _hash(line: bytes) -> str:
+    """Return the hash of a line."""
+    return hashlib.sha256(line).hexdigest()

@@ -1,0 +1,212 @@
+"""Moving what was checked to the release folder, and finding what was released there. The log is written first."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from redact.custody.folders import Workspace, copy_path, next_name, write_private
+from redact.custody.log import record
+from redact.custody.statement import make_statement
+from redact.disk import sync_folder, unwritable
+from redact.errors import OutputError
+from redact.media import hash_file
+from redact.plan import Plan, Settings, Verdict
+from redact.records import to_bytes, to_plain
+
+STATEMENT_SUFFIX = ".statement.json"
+READABLE = 0o644  # what is released is for everybody
+
+
+def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Settings, suffix: str) -> str:
+    """Return the name of a copy in the release folder, without its suffix.
+
+    Neutral names are counted up; an excerpt that was released before keeps its name, so that it can be replaced.
+
+    Raises:
+        OutputError: the copy exists already and may not be overwritten, is the clip itself, or has another suffix.
+    """
+    if space.copy is not None:
+        if space.copy.suffix.lower() != suffix:
+            raise OutputError(f"The copy of {clip.name} is a {suffix} file, not {space.copy.name}.")
+        name = space.copy.stem
+    elif settings.keep_names:
+        name = clip.stem
+    else:
+        name = _known_name(space, identity(source_sha256, settings)) or next_name(space)
+    target = copy_path(space, name, suffix)
+    if target.exists() and target.samefile(clip):
+        raise OutputError(f"The copy would replace the clip itself: {target}.", "Choose another output with -o.")
+    if target.exists() and not settings.overwrite:
+        raise OutputError(f"{target} exists already.", "Use --overwrite to replace it, or choose another output.")
+    return name
+
+
+def release(space: Workspace, partial: Path, plan: Plan, verdict: Verdict, clip: Path) -> Path:
+    """Move a checked copy of a clip to the release folder, with its statement. The log is written first.
+
+    Returns:
+        Where the copy is.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    details = {
+        "clip": clip.name,
+        **identity(plan.source.sha256, plan.settings),
+        "settings": to_plain(plan.settings),
+        "length": to_plain(plan.source.ends - plan.source.begins),
+    }
+
+    def name() -> str:
+        return release_name(space, clip, plan.source.sha256, plan.settings, partial.suffix)
+
+    return publish(space, partial, name, details, make_statement(plan, verdict))
+
+
+def publish(
+    space: Workspace,
+    partial: Path,
+    choose_name: Callable[[], str],
+    details: Mapping[str, Any],
+    statement: Mapping[str, Any],
+) -> Path:
+    """Move a checked file to the release folder, with its statement. The log is written first.
+
+    Files get their names here, one at a time, so that two that are finished together get different ones.
+
+    Args:
+        space: where it is released.
+        partial: the file in the private folder.
+        choose_name: returns its name in the release folder, without suffix.
+        details: what the log says of it besides its name, its hash and its statement.
+        statement: what is published with it.
+
+    Returns:
+        Where the file is.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    text = json.dumps(statement, indent=1, ensure_ascii=False) + "\n"
+    try:
+        with partial.open("rb") as file, _one_at_a_time(space):
+            os.fsync(file.fileno())
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            name = choose_name()
+            target = copy_path(space, name, partial.suffix)
+            record(space, "release", {"name": target.name, **details, "copy_sha256": sha256, "statement": text})
+            draft = space.private / f"{name}{STATEMENT_SUFFIX}"
+            write_private(draft, to_bytes(text))
+            draft.chmod(READABLE)
+            partial.chmod(READABLE)
+            draft.replace(target.with_name(name + STATEMENT_SUFFIX))
+            os.replace(partial, target)
+            sync_folder(target.parent)
+    except OSError as error:
+        raise unwritable(space.copy or space.release, error) from error
+    return target
+
+
+@contextmanager
+def _one_at_a_time(space: Workspace) -> Iterator[None]:
+    """Let the processes of a run release one after the other."""
+    descriptor = os.open(space.private, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_public(space: Workspace, path: Path, data: bytes) -> None:
+    """Write a page that goes with the copies, whole or not at all. The log is written first.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    draft = space.private / f"{path.name}.draft"
+    write_private(draft, data)
+    record(space, "report", {"name": path.name, "sha256": hashlib.sha256(data).hexdigest()})
+    try:
+        draft.chmod(READABLE)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+@dataclass(frozen=True)
+class Released:
+    """A copy that was released: where it is, and the seconds from its first frame to its last."""
+
+    copy: Path
+    length: Fraction
+
+
+def find_released(space: Workspace, source_sha256: str, settings: Settings, after: int) -> Released | None:
+    """Return the copy of this excerpt that was released with these settings and is there as it was, or None.
+
+    Args:
+        space: where it was released.
+        source_sha256: of the clip.
+        settings: that it was made with.
+        after: number of the line of the log after which that has to be.
+    """
+    wanted = {**identity(source_sha256, settings), "settings": to_plain(settings)}
+    for entry in _releases(space, source_sha256):
+        if entry["number"] > after and wanted.items() <= entry.items():
+            name = Path(entry["name"])
+            copy = copy_path(space, name.stem, name.suffix)
+            if copy.exists() and hash_file(copy) == entry["copy_sha256"]:
+                with suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+                    return Released(copy, Fraction(entry["length"]))
+    return None
+
+
+def _releases(space: Workspace, source_sha256: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of the log about copies of a clip that were released; those that cannot be read are left out."""
+    if not space.log.exists():
+        return
+    with space.log.open("rb") as file:
+        for line in file:
+            if source_sha256.encode() in line:
+                with suppress(ValueError, RecursionError):
+                    entry = json.loads(line)
+                    if _tells_of_a_copy(entry):
+                        yield entry
+
+
+def _tells_of_a_copy(entry: Any) -> bool:
+    """Return whether a line of the log, which may be damaged, is about a copy that was released."""
+    if not isinstance(entry, dict) or entry.get("operation") != "release":
+        return False
+    number, texts = entry.get("number"), [entry.get(key) for key in ("name", "copy_sha256")]
+    return isinstance(number, int) and all(isinstance(text, str) and "\0" not in text for text in texts)
+
+
+def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:
+    """Return the neutral name under which this very excerpt was released before."""
+    entries = _releases(space, excerpt["source_sha256"])
+    names = [Path(entry["name"]).stem for entry in entries if excerpt.items() <= entry.items()]
+    neutral = [name for name in names if re.fullmatch(r"excerpt-\d+", name)]
+    return neutral[-1] if neutral else None
+
+
+def identity(source_sha256: str, settings: Settings) -> dict[str, Any]:
+    """Return what tells one excerpt of one clip from all others."""
+    return {
+        "source_sha256": source_sha256,
+        "from": to_plain(settings.from_time),
+        "to": to_plain(settings.to_time),
+        "stream": settings.stream,
+    }
