@@ -1,34 +1,17 @@
-"""What flows between the rooms: detections, tracks, doubts, settings, the plan, and the verdict on a copy.
-
-The plan is the heart: a small file that a person can read, compare line by line and correct (see `records`).
-"""
+"""What was found in a clip and what is done about it: detections, tracks, doubts, edits, and the plan of all that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
-from pathlib import PurePath
 
-from redact.errors import UsageError
 from redact.geometry import Box
+from redact.plan.settings import LABELS, Settings
 
 SCHEMA = 4
-LABELS = ("face", "head", "person", "text", "code", "plate", "mark", "nudity", "region")
-LEVELS = {
-    "faces": ("face", "text", "code"),
-    "heads": ("head", "text", "code"),
-    "people": ("head", "person", "text", "code"),
-}
 FOLLOWED = ("face", "mark")  # what is followed far: others are looked for anew too seldom, and come and go
-ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
-EFFECTS = ("blur", "solid", "mosaic")
 ACTIONS = ("cover", "show")
-AUDIO = ("none", "keep")  # or the path of a file
-FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
-LONGEST_NAME = 100  # letters
-UNHEARD = "what is said and heard in the sound"  # the check that is never made of a copy with sound
 LONGEST_LIST = 8  # times that are named in a message
 FLOW = "flow"  # the detector of what was not seen but carried there by the picture
 
@@ -164,148 +147,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyframe:
-    """Where a region is at one time.
-
-    Attributes:
-        time: in seconds from the beginning of the clip; None where the region is always there.
-        box: in pixels of the upright picture.
-    """
-
-    time: Fraction | None
-    box: Box
-
-    def __post_init__(self) -> None:
-        """Check the invariants."""
-        _check_time(self.time)
-        if max(abs(v) for v in (self.box.x0, self.box.y0, self.box.x1, self.box.y1)) > FARTHEST:
-            raise ValueError(f"a box reaches more than {FARTHEST} pixels from the corner of the picture")
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A rectangle that a person wants covered.
-
-    Attributes:
-        name: what it is, in the person's words; it becomes the reason of its track.
-        keys: where it is: one key frame with or without a time, or several in the order of their times.
-        from_time: where it begins, in seconds from the beginning of the clip; None for the first frame.
-        to_time: where it ends: the frame shown at this time is its last. None for the last of all.
-        follow: it is carried by the picture from its key frames, not by a straight line between them.
-        size: width and height of the picture that it was drawn in, where it may be used in no other.
-    """
-
-    name: str
-    keys: tuple[Keyframe, ...]
-    from_time: Fraction | None = None
-    to_time: Fraction | None = None
-    follow: bool = False
-    size: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the invariants."""
-        if not (self.name.strip() and self.name.isprintable() and len(self.name) <= LONGEST_NAME):
-            raise ValueError(f"a region needs a name of one line and at most {LONGEST_NAME} letters")
-        if not self.keys:
-            raise ValueError("a region without a box")
-        times = [key.time for key in self.keys if key.time is not None]
-        if len(times) < len(self.keys) > 1:
-            raise ValueError("a region with several key frames needs a time for each of them")
-        if any(a >= b for a, b in pairwise(times)):
-            raise ValueError("the key frames of a region are not in the order of their times")
-        _check_time(self.from_time)
-        _check_time(self.to_time)
-        if self.from_time is not None and self.to_time is not None and self.from_time > self.to_time:
-            raise ValueError("a region ends before it begins")
-        if times and ((self.from_time or 0) > times[0] or (self.to_time is not None and self.to_time < times[-1])):
-            raise ValueError("a key frame lies before its region begins or after it ends")
-
-
-def _check_time(time: Fraction | None) -> None:
-    """Refuse a time before the clip."""
-    if time is not None and time < 0:
-        raise ValueError("a time lies before the beginning of the clip")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every option of the command line that decides something, under the option's own name.
-
-    Attributes:
-        effect: how regions are covered: one of `EFFECTS`.
-        from_time: beginning of the excerpt in seconds from the beginning of the clip, or None for its first frame.
-        to_time: end of the excerpt; the frame shown at this time is not part of it. None for the clip's end.
-        cover: the labels that are covered, sorted.
-        marks: names of the marks that are looked for, sorted.
-        regions: what a person wants covered.
-        stream: which of the clip's streams of pictures, from 1; the others are left out.
-        audio: "none", "keep" to encode the clip's sound again, or the path of a file whose sound is put in its place.
-        audio_stream: which of the clip's streams of sound is kept, from 1.
-        mute: begin and end of the stretches without sound, in seconds from the beginning of the clip.
-        beep: a tone instead of silence there.
-        strict: a clip of which something cannot be decoded is refused.
-        threshold: the score from which a sighting makes a track, 0.05 to 0.9.
-        fast: look less: no deep looks, and fewer at the copy. More faces are missed.
-        crf: constant rate factor of the H.264 encoder, 0 to 28; 17 is visually lossless.
-        keep_names: the copy is named like the clip instead of neutrally.
-        allow_empty: a clip in which nothing was found may be released.
-        overwrite: existing files may be replaced.
-    """
-
-    effect: str = "blur"
-    from_time: Fraction | None = None
-    to_time: Fraction | None = None
-    cover: tuple[str, ...] = tuple(sorted(LEVELS["heads"]))
-    marks: tuple[str, ...] = ()
-    regions: tuple[Region, ...] = ()
-    stream: int = 1
-    audio: str = "none"
-    audio_stream: int = 1
-    mute: tuple[tuple[Fraction, Fraction], ...] = ()
-    beep: bool = False
-    strict: bool = False
-    threshold: float = 0.33
-    fast: bool = False
-    crf: int = 17
-    keep_names: bool = False
-    allow_empty: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        if self.effect not in EFFECTS:
-            raise UsageError(f"There is no effect {self.effect!r}; there are {', '.join(EFFECTS)}.")
-        if unknown := [label for label in self.cover if label not in LABELS or label in ASKED_FOR]:
-            known = ", ".join((*LEVELS, *(label for label in LABELS if label not in ASKED_FOR)))
-            raise UsageError(f"--cover does not know {unknown[0]!r}; it takes {known}, or several of these.")
-        if not self.cover:
-            raise UsageError("--cover names nothing to cover.")
-        if min(self.stream, self.audio_stream) < 1:
-            raise UsageError("--stream and --audio-stream count from 1.")
-        self._check_sound()
-        if not 0.05 <= self.threshold <= 0.9:
-            raise UsageError(f"--threshold takes 0.05 to 0.9, not {self.threshold}.")
-        if not 0 <= self.crf <= 28:
-            raise UsageError(f"--crf takes 0 to 28, not {self.crf}.")
-        if self.from_time is not None and self.from_time < 0:
-            raise UsageError("--from lies before the beginning of the clip.")
-        if self.to_time is not None and self.to_time <= (self.from_time or 0):
-            raise UsageError("--to does not lie after --from: the excerpt would be empty.")
-
-    def _check_sound(self) -> None:
-        """Check what is asked of the sound."""
-        if self.audio not in AUDIO and not PurePath(self.audio).is_absolute():
-            raise UsageError(f"--audio takes {', '.join(AUDIO)} or a file, not {self.audio!r}.")
-        if self.mute and self.audio == "none":
-            raise UsageError("--mute needs sound: --audio keep, or --audio FILE.")
-        if self.beep and not self.mute:
-            raise UsageError("--beep needs --mute, which says when.")
-        for begin, end in self.mute:
-            if not 0 <= begin < end:
-                raise UsageError(f"--mute {float(begin):g}-{float(end):g} does not end after it begins.")
-
-
-@dataclass(frozen=True, slots=True)
 class Edit:
     """One change of a plan: who made it, when (ISO 8601, UTC) and what it was."""
 
@@ -412,36 +253,3 @@ class Plan:
     def with_settings(self, settings: Settings) -> Plan:
         """Return the same plan with other settings."""
         return replace(self, settings=settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check of a copy.
-
-    Attributes:
-        name: what was checked.
-        passed: whether it held; None where it was not made.
-        figure: what was measured, in words that a person can read.
-    """
-
-    name: str
-    passed: bool | None
-    figure: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """All checks of a copy, also those that were not made."""
-
-    checks: tuple[Check, ...] = field(default=())
-
-    @property
-    def passed(self) -> bool:
-        """Whether some check was made and every check that was made held."""
-        made = [c.passed for c in self.checks if c.passed is not None]
-        return bool(made) and all(made)
-
-    @property
-    def findings(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(c for c in self.checks if c.passed is False)
