@@ -204,6 +204,15 @@ def test_persons_are_looked_for_only_where_their_weights_are_unless_they_are_to_
         loaded(cover=("head", "person"))
 
 
+def test_persons_are_looked_for_where_their_weights_are_in_the_folder_that_was_given(
+    registered: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    registered(faces=Faces, **{"yolox-nano": Persons})
+    monkeypatch.setattr(weights, "is_installed", lambda card, folder=None: folder == tmp_path)
+    for folder, kinds in ((None, [Faces]), (tmp_path, [Faces, Persons])):
+        assert [type(d) for d in detectors.load_detectors(Settings(cover=("head",)), folder)] == kinds
+
+
 def test_what_nothing_finds_is_an_error(registered: Callable[..., None]) -> None:
     registered(faces=Faces)
     with pytest.raises(UsageError, match="plate"):

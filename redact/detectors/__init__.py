@@ -99,7 +99,9 @@ def load_detectors(settings: Settings, weights_folder: Path | None = None) -> li
         if "mark" in maker.labels:
             if settings.marks:
                 detectors.append(maker({name: library.load(name) for name in settings.marks}))
-        elif wanted.intersection(maker.labels) or (helpful.intersection(maker.labels) and _is_ready(entry.name)):
+        elif wanted.intersection(maker.labels) or (
+            helpful.intersection(maker.labels) and _is_ready(entry.name, weights_folder)
+        ):
             detectors.append(maker(weights_folder))
     return _outlined(detectors, weights_folder) if "person" in wanted else detectors
 
@@ -115,10 +117,10 @@ def _outlined(detectors: list[Detector], weights_folder: Path | None) -> list[De
     ]
 
 
-def _is_ready(name: str) -> bool:
+def _is_ready(name: str, weights_folder: Path | None) -> bool:
     """Return whether a detector needs no weights, or has them."""
     card = weights.cards().get(name)
-    return card is None or weights.is_installed(card)
+    return card is None or weights.is_installed(card, weights_folder)
 
 
 def load_others(weights_folder: Path | None = None) -> list[Detector]:
