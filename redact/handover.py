@@ -72,7 +72,7 @@ def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[
             f"The log is not as it was written, and cannot say what was released: {'; '.join(report.faults)}.",
             "Find out who could write to the folder; compare with a backup of it.",
         )
-    return {entry["name"]: entry for entry in report.entries if entry.get("operation") == operation}
+    return {entry["name"]: entry for entry in report.entries if entry["operation"] == operation}
 
 
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:

@@ -55,7 +55,7 @@ def load_plan(text: str) -> Plan:
 
 
 def to_bytes(text: str) -> bytes:
-    """Return JSON text as bytes. Bytes of names that are no UTF-8 become escapes, which are read back as they were."""
+    """Return text as bytes. Bytes of names that are no UTF-8 become escapes, which JSON reads back as they were."""
     return text.encode("utf-8", "backslashreplace")
 
 

@@ -71,9 +71,9 @@ def collect(space: Workspace, log: LogReport) -> list[Work]:
             found.append(Work(path.name, None))
             continue
         excerpt = custody.identity(plan.source.sha256, plan.settings)
-        last = {e["operation"]: e for e in log.entries if e.get("operation") and excerpt.items() <= e.items()}
+        last = {e["operation"]: e for e in log.entries if excerpt.items() <= e.items()}
         verified, released, held = (last.get(name, {}) for name in ("verify", "release", "hold back"))
-        copy = str(released.get("name", ""))
+        copy = released.get("name", "")
         found.append(
             Work(
                 path.name,
@@ -86,7 +86,7 @@ def collect(space: Workspace, log: LogReport) -> list[Work]:
             )
         )
     named = {work.copy for work in found}
-    loose = {str(e["name"]): e for e in log.entries if e.get("operation") == "release" and e["name"] not in named}
+    loose = {e["name"]: e for e in log.entries if e["operation"] == "release" and e["name"] not in named}
     return [*found, *(Work(name, None, copy=name, joined=tuple(e.get("joined", ()))) for name, e in loose.items())]
 
 
@@ -117,7 +117,7 @@ def public_report(entries: Iterable[Mapping[str, Any]], folder: Path) -> str:
         entries: of the log.
         folder: where the copies are; those that are not there any more are left out.
     """
-    statements = {str(e["name"]): json.loads(e["statement"]) for e in entries if e.get("operation") == "release"}
+    statements = {e["name"]: json.loads(e["statement"]) for e in entries if e["operation"] == "release"}
     parts = []
     for name, said in sorted(statements.items()):
         if (folder / name).exists():
@@ -160,9 +160,9 @@ def _section(work: Work) -> str:
     plan = work.plan
     tracks = [(str(t.id), t.label, _stretch(plan, t.first, t.last), _decision(t)) for t in plan.tracks]
     doubts = [(f"{d.risk:.2f}", _stretch(plan, d.first, d.last), d.reason) for d in plan.doubts]
-    made = [c for c in work.checks if c["passed"] is not None]
-    checks = [("held" if c["passed"] else "FAILED", str(c["name"]), str(c["figure"])) for c in made]
-    skipped = [(str(c["name"]), str(c["figure"])) for c in work.checks if c["passed"] is None]
+    made = [c for c in work.checks if c.get("passed") is not None]
+    checks = [("held" if c.get("passed") else "FAILED", c["name"], c["figure"]) for c in made]
+    skipped = [(c["name"], c["figure"]) for c in work.checks if c.get("passed") is None]
     edits = [(edit.when, edit.who, edit.what) for edit in plan.edits]
     parts = [f"<h2>{escape(_clip(plan))}</h2>"]
     parts += ["<p class='alarm'>The copy was made from another plan than this one.</p>"] if work.doubtful else []

@@ -88,7 +88,10 @@ def test_what_an_earlier_crash_left_is_not_written_into(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"name": True}, {"name": "a\0b.mp4"}, {"number": "4"}, {"copy_sha256": None}, {"length": "1/0"}, None, []],
+    [
+        *({"name": True}, {"name": "a\0b.mp4"}, {"number": "4"}, {"copy_sha256": None}, {"length": "1/0"}, None, []),
+        *({"statement": "{}"}, {"statement": "["}, {"statement": '"all"'}, {"joined": None}, {"operation": []}),
+    ],
 )
 def test_a_damaged_line_about_a_copy_is_no_copy_that_was_released(damage: Any, tmp_path: Path) -> None:
     space, settings = custody.open_workspace(tmp_path / "out"), Settings()
@@ -97,6 +100,7 @@ def test_a_damaged_line_about_a_copy_is_no_copy_that_was_released(damage: Any, t
     entry = {
         "number": 1, "operation": "release", "name": copy.name, **custody.identity("12ab", settings),
         "settings": to_plain(settings), "length": "1/5", "copy_sha256": hash_file(copy),
+        "statement": '{"statement": "Covered."}',
     }  # fmt: skip
     space.log.write_text(json.dumps(entry) + "\n")
     assert custody.find_released(space, "12ab", settings, 0) == custody.Released(copy, Fraction(1, 5))

@@ -160,3 +160,35 @@ def test_names_and_reasons_cannot_put_code_into_a_page(redact: Redact, clip: Mad
     for page in (out / "private" / "report.html", out / "release" / "report.html"):
         assert nasty.name in words_of(page)
     nasty.rename(clip.path)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ('"statement": ', '"statements": '),
+        ('"name": "excerpt-0001.mp4"', '"name": "a\\u0000"'),
+        ('"operation": "release"', '"operation": ["release"]'),
+        ('"checks": [', '"checks": [5, '),
+        ('"passed": ', '"past": '),
+        ('"operation": "verify", ', ""),
+    ],
+)
+def test_a_log_that_does_not_say_what_it_has_to_is_said_to_be_damaged(
+    redact: Redact, out: Path, said: str, instead: str
+) -> None:
+    log = custody.locate_workspace(out).log
+    text = log.read_text()
+    assert said in text
+    log.write_text(text.replace(said, instead))
+    result = redact("report", out)
+    assert (result.code, "The log is not as it was written" in result.err) == (4, True)
+    assert "The log is not as it was written" in words_of(out / "private" / "report.html")
+
+
+def test_a_clip_whose_name_is_no_text_is_reported(redact: Redact, clip: MadeClip, fake: FakeDetector) -> None:
+    odd = clip.path.rename(clip.path.with_name("caf\udce9.mp4"))
+    out = clip.path.parent / "out"
+    assert redact("run", odd, "-o", out).code == 0
+    assert redact("report", out).code == 0
+    assert "caf\\udce9.mp4" in words_of(out / "private" / "report.html")
+    odd.rename(clip.path)

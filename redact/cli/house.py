@@ -69,11 +69,12 @@ def bundle_command(folder: Path, ids: tuple[str, ...], wheel: Path | None) -> No
 def report_command(output: Path) -> None:
     """Write two pages on what OUT holds: one for the editor, private, and one that may go with the copies."""
     from redact import custody, reports
+    from redact.records import to_bytes
 
     space = custody.locate_workspace(output)
     log = custody.read_log(space)
     private = space.private / "report.html"
-    custody.write_private(private, reports.private_report(reports.collect(space, log), log).encode())
+    custody.write_private(private, to_bytes(reports.private_report(reports.collect(space, log), log)))
     click.echo(private)
     if log.faults:
         raise PlanError(
@@ -81,5 +82,5 @@ def report_command(output: Path) -> None:
             "Find out who could write to the folder; compare with a backup of it.",
         )
     public = space.copy.with_suffix(".report.html") if space.copy else space.release / "report.html"
-    custody.write_public(space, public, reports.public_report(log.entries, space.release).encode())
+    custody.write_public(space, public, to_bytes(reports.public_report(log.entries, space.release)))
     click.echo(public)

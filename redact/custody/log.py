@@ -24,6 +24,10 @@ from redact.errors import OutputError
 from redact.records import to_bytes
 
 FIRST_HASH = "0" * 64
+TEXTS = {
+    "release": ("name", "copy_sha256", "statement"),
+    "report": ("name", "sha256"),
+}  # that lines of a kind must hold
 
 
 def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None:
@@ -101,13 +105,9 @@ def read_log(space: Workspace) -> LogReport:
     faults: list[str] = []
     before = previous = FIRST_HASH
     for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            sound = isinstance(entry, dict)
-        except (ValueError, RecursionError):
-            sound = False
-        if not sound:
-            faults.append(f"line {number} cannot be read")
+        entry = read_line(line)
+        if entry is None:
+            faults.append(f"line {number} cannot be read, or does not say what a line of its kind has to")
         else:
             entries.append(entry)
             if entry.get("number") != number:
@@ -119,6 +119,21 @@ def read_log(space: Workspace) -> LogReport:
     if head not in (previous, before) and (lines or head):
         faults.append("the end of the log was changed or removed")
     return LogReport(tuple(entries), tuple(faults))
+
+
+def read_line(line: bytes) -> Mapping[str, Any] | None:
+    """Return what a line of the log says; None where it is damaged, or lacks what is read from lines of its kind."""
+    try:
+        entry = json.loads(line)
+        operation = entry["operation"]
+        texts = [operation, *(entry[key] for key in TEXTS.get(operation, ()))]
+        if operation == "release":
+            texts += [json.loads(entry["statement"])["statement"], *entry.get("joined", ())]
+        if operation == "verify":
+            texts += [check[key] for check in entry["checks"] for key in ("name", "figure")]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return entry if all(isinstance(text, str) and "\0" not in text for text in texts) else None
 
 
 def log_length(space: Workspace) -> int:

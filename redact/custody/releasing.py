@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from redact.custody.folders import Workspace, copy_path, next_name, write_private
-from redact.custody.log import record
+from redact.custody.log import read_line, record
 from redact.custody.statement import make_statement
 from redact.disk import sync_folder, unwritable
 from redact.errors import OutputError
@@ -179,19 +179,9 @@ def _releases(space: Workspace, source_sha256: str) -> Iterator[Mapping[str, Any
         return
     with space.log.open("rb") as file:
         for line in file:
-            if source_sha256.encode() in line:
-                with suppress(ValueError, RecursionError):
-                    entry = json.loads(line)
-                    if _tells_of_a_copy(entry):
-                        yield entry
-
-
-def _tells_of_a_copy(entry: Any) -> bool:
-    """Return whether a line of the log, which may be damaged, is about a copy that was released."""
-    if not isinstance(entry, dict) or entry.get("operation") != "release":
-        return False
-    number, texts = entry.get("number"), [entry.get(key) for key in ("name", "copy_sha256")]
-    return isinstance(number, int) and all(isinstance(text, str) and "\0" not in text for text in texts)
+            entry = read_line(line) if source_sha256.encode() in line else None
+            if entry and entry["operation"] == "release" and isinstance(entry.get("number"), int):
+                yield entry
 
 
 def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:
