@@ -157,8 +157,8 @@ def test_names_and_reasons_cannot_put_code_into_a_page(redact: Redact, clip: Mad
     out = clip.path.parent / "out"
     assert redact("run", nasty, "-o", out, "--keep-names").code == 0
     assert redact("report", out).code == 0
-    for page in (out / "private" / "report.html", out / "release" / "report.html"):
-        assert nasty.name in words_of(page)
+    assert nasty.name in words_of(out / "private" / "report.html")
+    assert custody.portable_name(nasty.stem) in words_of(out / "release" / "report.html")
     nasty.rename(clip.path)
 
 

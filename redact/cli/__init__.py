@@ -11,9 +11,10 @@ import click
 import redact
 from redact.cli import exchange, folders, house, libraries, passes, reel, review
 from redact.cli.results import complain
-from redact.errors import RedactError
+from redact.errors import DependencyError, RedactError
 
 INTERRUPTED = 130
+OF_UNIX = ("fcntl", "resource")  # parts of Python that Windows lacks
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RedactError as error:
         complain(error)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in OF_UNIX:
+            raise
+        complain(DependencyError("redact does not work on this system.", "`redact doctor` says what to do."))
+        sys.exit(DependencyError.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -168,7 +168,9 @@ OPTIONS = {
         "--fast", is_flag=True, default=None, help="Look less: under half the time, and more faces are missed."
     ),
     "crf": click.option("--crf", type=int, metavar="N", help="Encoder quality, 0 to 28; 17 looks like the source."),
-    "keep_names": click.option("--keep-names", is_flag=True, default=None, help="Name copies like their clips."),
+    "keep_names": click.option(
+        "--keep-names", is_flag=True, default=None, help="Name copies like their clips, so far as any system can."
+    ),
     "allow_empty": click.option(
         "--allow-empty",
         is_flag=True,

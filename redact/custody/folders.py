@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from redact.disk import PRIVATE, make_private, unwritable, write_whole
 from redact.errors import OutputError
 
 COPY_SUFFIXES = (".mp4", ".png")
-LONGEST_STEM = 120  # bytes of a clip's name in the names of its private files: most disks allow 255
+LONGEST_STEM = 120  # bytes of a clip's name in the names of its files: most disks allow 255
+UNPORTABLE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')  # the last are bytes that are no UTF-8
+DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)  # of Windows
 LOCK_TRIES, LOCK_PAUSE_S = 10, 0.05  # `redact status` holds the lock for a moment
 
 
@@ -147,6 +150,13 @@ def suffix_of(still: bool) -> str:
 def copy_path(space: Workspace, name: str, suffix: str) -> Path:
     """Return where a copy of this name is released."""
     return space.copy or space.release / (name + suffix)
+
+
+def portable_name(stem: str) -> str:
+    """Return the name nearest to this one that a file can have on Linux, macOS and Windows: copies are carried on."""
+    name = UNPORTABLE.sub("_", unicodedata.normalize("NFC", stem))
+    name = name.encode()[:LONGEST_STEM].decode("utf-8", "ignore").rstrip(" .")
+    return name if name and not DEVICES.fullmatch(name) else f"_{name}"
 
 
 def next_name(space: Workspace, kind: str = "excerpt") -> str:

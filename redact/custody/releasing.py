@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from redact.custody.folders import Workspace, copy_path, next_name, write_private
+from redact.custody.folders import Workspace, copy_path, next_name, portable_name, write_private
 from redact.custody.log import read_line, record
 from redact.custody.statement import make_statement
 from redact.disk import sync_folder, unwritable
@@ -40,7 +40,7 @@ def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Set
             raise OutputError(f"The copy of {clip.name} is a {suffix} file, not {space.copy.name}.")
         name = space.copy.stem
     elif settings.keep_names:
-        name = clip.stem
+        name = portable_name(clip.stem)
     else:
         name = _known_name(space, identity(source_sha256, settings)) or next_name(space)
     target = copy_path(space, name, suffix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import PurePath
+from pathlib import PurePosixPath, PureWindowsPath
 
 from redact.errors import UsageError
 from redact.geometry import Box
@@ -154,7 +154,8 @@ class Settings:
 
     def _check_sound(self) -> None:
         """Check what is asked of the sound."""
-        if self.audio not in AUDIO and not PurePath(self.audio).is_absolute():
+        whole = PurePosixPath(self.audio).is_absolute() or PureWindowsPath(self.audio).is_absolute()
+        if self.audio not in AUDIO and not whole:
             raise UsageError(f"--audio takes {', '.join(AUDIO)} or a file, not {self.audio!r}.")
         if self.mute and self.audio == "none":
             raise UsageError("--mute needs sound: --audio keep, or --audio FILE.")
