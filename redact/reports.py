@@ -44,7 +44,6 @@ class Work:
         file: name of its plan, or of the copy where there is no plan.
         plan: None where there is none, or it cannot be read.
         checks: of its last copy, as the log has them.
-        passed: whether they held; None where nothing was checked.
         copy: name of the released copy; "" where there is none.
         held_back: why it was not released, where the log says so.
         doubtful: the copy was made from another plan than this, so far as its statement tells.
@@ -54,7 +53,6 @@ class Work:
     file: str
     plan: Plan | None
     checks: tuple[Mapping[str, Any], ...] = ()
-    passed: bool | None = None
     copy: str = ""
     held_back: str = ""
     doubtful: bool = False
@@ -79,7 +77,6 @@ def collect(space: Workspace, log: LogReport) -> list[Work]:
                 path.name,
                 plan,
                 tuple(verified.get("checks", ())),
-                verified.get("passed"),
                 copy,
                 "" if copy else str(held.get("reason", "")),
                 bool(copy) and not _agrees(json.loads(released["statement"]), plan),

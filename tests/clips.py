@@ -8,7 +8,7 @@ writes the sample clip.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage import data
+
+from redact.plan import Detection
 
 Picture = NDArray[np.uint8]
 
@@ -61,6 +63,15 @@ def moving_portrait(
         picture[y : y + tall, x : x + wide] = face
         left, top, w, h = (round(v * size) for v in FACE)
         yield picture, (x + left, y + top, w, h)
+
+
+def ink_covered(seen: Iterable[Detection], ink: NDArray[np.bool_]) -> float:
+    """Return the share of the ink that lies in a detection."""
+    mask = np.zeros_like(ink)
+    for detection in seen:
+        if box := detection.box.clip(ink.shape[1], ink.shape[0]):
+            mask[box.y0 : box.y1, box.x0 : box.x1] = True
+    return float(mask[ink].mean())
 
 
 def write_clip(

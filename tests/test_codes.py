@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +9,7 @@ from numpy.typing import NDArray
 
 from redact.detectors.codes import CodeDetector
 from redact.detectors.looks import Look
-from redact.geometry import Box
-from redact.plan import Detection
+from tests.clips import ink_covered
 
 Picture = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
@@ -48,20 +45,11 @@ def placed(label: NDArray[np.uint8], turn: int) -> tuple[Picture, Ink]:
     return np.repeat(noisy.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), inside & (drawn < 80)
 
 
-def covered(seen: list[Detection], ink: Ink) -> float:
-    """Return the share of the ink that lies in a detection."""
-    mask = np.zeros_like(ink)
-    for detection in seen:
-        if box := detection.box.clip(ink.shape[1], ink.shape[0]):
-            mask[box.y0 : box.y1, box.x0 : box.x1] = True
-    return float(mask[ink].mean())
-
-
 @pytest.mark.parametrize("turn", [0, 30, 90, 180])
 @pytest.mark.parametrize("module", [3, 6])
 def test_a_qr_code_is_covered_however_it_is_turned(module: int, turn: int) -> None:
     picture, ink = placed(np.kron(qr_code(), np.ones((module, module), np.uint8)), turn)
-    assert covered(CodeDetector().detect(picture, 3, LOOKS), ink) == 1
+    assert ink_covered(CodeDetector().detect(picture, 3, LOOKS), ink) == 1
 
 
 @pytest.mark.parametrize("turn", [0, 30, 90, 180])
@@ -70,8 +58,8 @@ def test_a_bar_code_is_covered_to_the_ends_of_its_bars(module: int, turn: int) -
     label = np.pad(np.tile(np.repeat(ean_13(), module), (80, 1)), ((10, 10), (0, 0)), constant_values=255)
     picture, ink = placed(label, turn)
     seen = CodeDetector().detect(picture, 3, LOOKS)
-    assert covered(seen, ink) == 1
-    assert covered(seen, np.ones_like(ink)) < 0.4
+    assert ink_covered(seen, ink) == 1
+    assert ink_covered(seen, np.ones_like(ink)) < 0.4
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -88,8 +76,8 @@ def test_a_bar_code_does_not_grow_over_a_shelf_around_it(seed: int) -> None:
     ink[here] = label < 80
     picture = np.repeat(cv2.GaussianBlur(shelf, (0, 0), 0.6)[..., None], 3, axis=2).astype(np.uint8)
     seen = CodeDetector().detect(picture, 3, LOOKS)
-    assert covered(seen, ink) == 1
-    assert covered(seen, np.ones_like(ink)) < 0.05
+    assert ink_covered(seen, ink) == 1
+    assert ink_covered(seen, np.ones_like(ink)) < 0.05
 
 
 def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was() -> None:
@@ -100,25 +88,10 @@ def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was() -> None:
     assert {(d.frame, d.label, d.detector, d.angle, d.score) for d in seen} == {(3, "code", "codes", 0, 1)}
 
 
-def test_looks_beside_each_other_see_what_they_see_alone() -> None:
-    detector = CodeDetector()
-    pictures = [placed(np.kron(qr_code(), np.ones((4, 4), np.uint8)), turn)[0] for turn in (0, 30, 90)]
-    alone = [detector.detect(picture, 0, LOOKS) for picture in pictures]
-    with ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(lambda picture: detector.detect(picture, 0, LOOKS), pictures)) == alone
-
-
 @pytest.mark.parametrize(("level", "spread"), [(0, 0), (255, 0), (128, 10), (128, 60)])
 def test_nothing_is_a_code_where_there_is_none(level: int, spread: int) -> None:
     picture = np.random.default_rng(5).normal(level, spread, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
     assert CodeDetector().detect(picture, 0, LOOKS) == []
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (33, 31), (41, 1000), (161, 97)])
-def test_pictures_of_any_size_are_looked_at(size: tuple[int, int]) -> None:
-    picture = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
-    for side in (1, 39, 160, 640):
-        CodeDetector().detect(picture, 0, [Look(side), Look(side, 45, within=Box(-4, 3, 30, 20))])
 
 
 def test_a_detector_of_opencv_that_fails_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,6 @@ Sides = tuple[int, int, int, int]
 
 PACE_S = Fraction(16, 25)  # 16 frames
 CORNER = "8,220,60,16"  # x, y, width, height: no face is there
-IN_CORNER = np.s_[220:236, 8:68]
 TEXT = 230, 14, 60, 16
 CODE = 16, 16, 32, 32
 WOMAN = 250, 150, 30, 80  # a person of whom no face is seen

@@ -117,11 +117,15 @@ def test_a_detector_says_the_same_in_several_threads_at_once(named: tuple[str, D
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (16, 16), (40, 1500), (1500, 40), (33, 31)])
-def test_a_detector_takes_pictures_of_any_size(detector: Detector, size: tuple[int, int]) -> None:
-    picture = np.zeros((*size, 3), np.uint8)
+@pytest.mark.parametrize("noise", [1, 256])
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (33, 31), (40, 1500), (1500, 40), (719, 1279)])
+def test_a_detector_takes_pictures_of_any_size(detector: Detector, size: tuple[int, int], noise: int) -> None:
+    picture = np.random.default_rng(5).integers(0, noise, (*size, 3), np.uint8)
+    before = picture.copy()
     for d in [*detector.detect(picture, 99, LOOKS), *detector.detect(picture, 99, looks_of(detector, picture))]:
+        assert (d.frame, d.label in detector.labels) == (99, True)
         assert 0 <= d.score <= 1
+    assert (picture == before).all()
 
 
 def test_a_detector_says_what_it_is(detector: Detector) -> None:

@@ -55,6 +55,10 @@ def test_the_version_stands_in_one_place_and_the_citation_follows() -> None:
     citation = dict(re.findall(r"^([\w-]+): (\S.*)$", (ROOT / "CITATION.cff").read_text(), re.M))
     assert citation["version"] == redact.__version__
     assert (citation["cff-version"], citation["license"], citation["title"]) == ("1.2.0", "Apache-2.0", "redact")
+    assert citation["type"] in ("software", "dataset")
+    assert citation["message"]
+    names = re.findall(r"^([\w-]+):", (ROOT / "CITATION.cff").read_text(), re.M)
+    assert set(names) - set(citation) == {"authors", "keywords"}, "the others hold one line"
 
 
 def test_every_package_and_all_weights_stand_in_the_list_of_licences() -> None:

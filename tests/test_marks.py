@@ -280,11 +280,6 @@ def test_an_outline_that_no_flat_thing_has_is_not_sound(outline: list[tuple[int,
     assert not _is_sound(np.array(outline, np.float64), square)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (16, 16), (40, 1500), (1500, 40), (33, 31)])
-def test_pictures_of_any_size_are_taken(detector: MarkDetector, size: tuple[int, int]) -> None:
-    assert detector.detect(np.zeros((*size, 3), np.uint8), 0, ()) == []
-
-
 def test_threads_see_what_one_sees(detector: MarkDetector) -> None:
     pictures = []
     for n in range(8):

@@ -15,7 +15,7 @@ from redact import weights
 from redact.detectors.looks import SAME_IOU, Look
 from redact.detectors.texts import TextDetector, joined, lines
 from redact.geometry import Box, iou
-from redact.plan import Detection
+from tests.clips import ink_covered
 
 Picture = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
@@ -41,35 +41,26 @@ def written(text: str, tall: int, at: tuple[int, int], turn: int = 0, noise: flo
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), turned > 60
 
 
-def covered(seen: list[Detection], ink: Ink) -> float:
-    """Return the share of the ink that lies in a detection."""
-    mask = np.zeros_like(ink)
-    for detection in seen:
-        if box := detection.box.clip(ink.shape[1], ink.shape[0]):
-            mask[box.y0 : box.y1, box.x0 : box.x1] = True
-    return float(mask[ink].mean())
-
-
 @pytest.mark.parametrize(("tall", "at"), [(14, (6, 20)), (14, (460, 350)), (24, (200, 200)), (48, (60, 250))])
 def test_text_of_any_size_is_covered_to_its_last_letter(detector: TextDetector, tall: int, at: tuple[int, int]) -> None:
     picture, ink = written("CAM 07 03:12:55", tall, at)
-    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
+    assert ink_covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
 
 
 @pytest.mark.parametrize("turn", [45, 90, 180])
 def test_turned_text_is_covered_to_its_last_letter(detector: TextDetector, turn: int) -> None:
     picture, ink = written("CELL BLOCK 7", 24, (220, 190), turn)
-    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
+    assert ink_covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
 
 
 def test_faint_text_in_noise_is_found(detector: TextDetector) -> None:
     picture, ink = written("2026-03-14 03:12:55", 14, (20, 340), noise=14)
-    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
+    assert ink_covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
 
 
 def test_most_of_a_picture_with_text_stays_visible(detector: TextDetector) -> None:
     picture, _ = written("CAM 07 03:12:55", 14, (6, 20))
-    assert covered(detector.detect(picture, 3, [Look(WIDTH)]), np.ones((HEIGHT, WIDTH), np.bool_)) < 0.05
+    assert ink_covered(detector.detect(picture, 3, [Look(WIDTH)]), np.ones((HEIGHT, WIDTH), np.bool_)) < 0.05
 
 
 def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was(detector: TextDetector) -> None:
