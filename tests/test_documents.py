@@ -21,7 +21,7 @@ from tests.fakes import FakeDetector
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
-    [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "redact" / "guide.txt"]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models" / "README.md", ROOT / "redact" / "guide.txt"]
 )
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 CLIPS = ("clip.mp4", "clips/gate.mp4")
@@ -84,8 +84,9 @@ def test_every_command_in_a_sentence_is_one_of_the_program(name: str) -> None:
             assert used <= known, line
     for target in re.findall(r"`make (\w+)|^ {4}make (\w+)", text, re.M):
         assert re.search(rf"^{''.join(target)}:", (ROOT / "Makefile").read_text(), re.M), target
-    for script in re.findall(r"python (\w+/\w+\.py)", text):
-        assert (ROOT / script).exists(), script
+    for script, module, rest in re.findall(r"python (?:(\w+/\w+\.py)|-m (bench\.\w+))([^`\n]*)", text):
+        program = (ROOT / (script or f"{module.replace('.', '/')}.py")).read_text("utf-8")
+        assert all(f'"{option}"' in program for option in re.findall(r" (--[\w-]+)", rest)), rest
 
 
 @pytest.fixture
