@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from redact.detectors import codes
 from redact.detectors.codes import CodeDetector
 from redact.detectors.looks import Look
 from tests.clips import ink_covered
@@ -78,6 +79,28 @@ def test_a_bar_code_does_not_grow_over_a_shelf_around_it(seed: int) -> None:
     seen = CodeDetector().detect(picture, 3, LOOKS)
     assert ink_covered(seen, ink) == 1
     assert ink_covered(seen, np.ones_like(ink)) < 0.05
+
+
+@pytest.mark.parametrize("what", ["flag", "beams", "noise"])
+def test_what_has_no_bars_is_no_code_whatever_opencv_says(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    part = picture[200:300, 300:420]
+    if what == "flag":
+        part[:, 40:80] = 255
+    elif what == "beams":
+        cv2.line(part, (0, 99), (119, 0), 255, 30)
+        cv2.line(part, (0, 0), (119, 99), 20, 30)
+    else:
+        part[:] = np.random.default_rng(5).integers(0, 256, part.shape)
+    code = np.pad(np.tile(ean_13(), (100, 1)), 2, constant_values=255)
+    there = np.array([296, 196, 424, 304], np.float64)
+    qr = cv2.QRCodeDetectorAruco
+    monkeypatch.setattr(codes, "_corners", lambda by, _: iter([] if isinstance(by, qr) else [there]))
+    monkeypatch.setattr(codes, "SMALLER", 1.0)
+    shown = np.repeat(picture[..., None], 3, axis=2)
+    assert CodeDetector().detect(shown, 3, LOOKS) == []
+    shown[200 : 200 + code.shape[0], 300 : 300 + code.shape[1]] = code[..., None]
+    assert len(CodeDetector().detect(shown, 3, LOOKS)) == 1
 
 
 def test_a_detection_says_what_it_is_and_the_picture_stays_as_it_was() -> None:

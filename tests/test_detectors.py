@@ -73,9 +73,9 @@ def named(request: pytest.FixtureRequest) -> tuple[str, Detector]:
     maker = REGISTERED[request.param].load()
     if "mark" in maker.labels:
         return request.param, maker({"emblem": [EXAMPLE]})
-    card = weights.cards().get(request.param)
-    if card and not weights.is_installed(card):
-        pytest.skip(f"{card.id} is not installed: run `redact models fetch {card.id}`")
+    cards = [weights.cards()[card] for card in getattr(maker, "cards", (request.param,)) if card in weights.cards()]
+    if cards and not any(map(weights.is_installed, cards)):
+        pytest.skip(f"{cards[0].id} is not installed: run `redact models fetch {cards[0].id}`")
     return request.param, maker(None)
 
 
@@ -215,6 +215,18 @@ def test_persons_are_looked_for_where_their_weights_are_in_the_folder_that_was_g
     monkeypatch.setattr(weights, "is_installed", lambda card, folder=None: folder == tmp_path)
     for folder, kinds in ((None, [Faces]), (tmp_path, [Faces, Persons])):
         assert [type(d) for d in detectors.load_detectors(Settings(cover=("head",)), folder)] == kinds
+
+
+def test_a_detector_of_several_cards_is_ready_with_any_of_them(
+    registered: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Persons, "cards", ("yolox-s", "yolox-nano"), raising=False)
+    registered(faces=Faces, persons=Persons)
+    for there, found in (("yolox-s", {"Faces", "Persons"}), ("yunet-n", {"Faces"})):
+        monkeypatch.setattr(
+            weights, "is_installed", lambda card, folder, there=there: (card.id, folder) == (there, tmp_path)
+        )
+        assert {type(d).__name__ for d in detectors.load_detectors(Settings(cover=("head",)), tmp_path)} == found
 
 
 def test_what_nothing_finds_is_an_error(registered: Callable[..., None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from redact import weights
+from redact.detectors import persons
 from redact.detectors.looks import Look, see
-from redact.detectors.persons import SCORE_FLOOR, SIDE, STRIDES, PersonDetector, decode
+from redact.detectors.persons import GREY, SCORE_FLOOR, SIDE, SIDES, STRIDES, PersonDetector, decode
+from redact.errors import DependencyError
 from redact.geometry import Box, iou
 from redact.plan import Detection
 from tests.clips import FACE, portrait, textured_background
@@ -21,7 +25,7 @@ TURNED = (Look(64, 90), Look(96, 270, mirrored=True), Look(64, 45, within=Box(-4
 
 @pytest.fixture(scope="module")
 def detector() -> PersonDetector:
-    if not weights.is_installed(weights.cards()[PersonDetector.name]):
+    if not any(weights.is_installed(weights.cards()[card]) for card in PersonDetector.cards):
         pytest.skip("YOLOX is not installed: run `redact models fetch yolox-nano`")
     return PersonDetector()
 
@@ -140,3 +144,62 @@ def test_the_portrait_is_a_person(detector: PersonDetector, angle: int) -> None:
 
 def test_where_nobody_is_nobody_is_surely_seen(detector: PersonDetector) -> None:
     assert all(d.score < 0.3 for d in detector.detect(textured_background(640, 480), 0, [LOOK]))
+
+
+class Square:
+    """A network of a fixed input that sees one person, and remembers what it was shown."""
+
+    def __init__(self, box: tuple[float, float, float, float]) -> None:
+        self.box, self.shown = box, np.empty(0, np.float32)
+
+    def run(self, _: object, inputs: dict[str, NDArray[np.float32]]) -> tuple[NDArray[np.float32]]:
+        """Return what it sees."""
+        self.shown = inputs["images"][0]
+        height, width = self.shown.shape[1:]
+        cells = empty(height, width)
+        put(cells, (height, width), 8, self.box)
+        return (cells[None],)
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, ids: set[str], network: object = None) -> None:
+    """Let the weights of these cards be there, and a network run in their place."""
+    monkeypatch.setattr(weights, "is_installed", lambda card, folder=None: card.id in ids)
+    monkeypatch.setattr(weights, "load", lambda card, folder=None: card.encode())
+    monkeypatch.setattr(persons, "open_model", lambda card, model: (network, {card: model.decode()}))
+
+
+@pytest.mark.parametrize(
+    ("ids", "looks"),
+    [({"yolox-nano"}, "yolox-nano"), ({"yolox-nano", "yolox-tiny"}, "yolox-tiny"), (set(SIDES), "yolox-s")],
+)
+def test_the_largest_model_that_is_installed_looks(monkeypatch: pytest.MonkeyPatch, ids: set[str], looks: str) -> None:
+    installed(monkeypatch, ids)
+    detector = PersonDetector()
+    assert (detector.name, detector.models) == (looks, {looks: looks})
+    assert {look.side for look in detector.looks(1920)} == {SIDES[looks]}
+
+
+@pytest.mark.parametrize("card", [card for card in SIDES if not weights.cards()[card].clean])
+@pytest.mark.parametrize("size", [(480, 854), (1500, 40), (33, 31)])
+def test_a_model_of_a_fixed_input_is_shown_a_grey_square_and_its_boxes_come_back(
+    monkeypatch: pytest.MonkeyPatch, card: str, size: tuple[int, int]
+) -> None:
+    side = SIDES[card]
+    factor = side / max(size)
+    x1, y1 = size[1] * factor, size[0] * factor
+    network = Square((0, 0, x1, y1))
+    installed(monkeypatch, {card}, network)
+    picture = np.full((*size, 3), (10, 20, 30), np.uint8)
+    for shown_at in (side, 2 * side):
+        (seen,) = PersonDetector().detect(picture, 0, [Look(shown_at)])
+        there = seen.box.x0, seen.box.y0, seen.box.x1, seen.box.y1
+        assert there == pytest.approx((0, 0, size[1], size[0]), abs=2 / factor + 1)
+        assert network.shown.shape == (3, side, side)
+        assert network.shown[:, 0, 0].tolist() == [10, 20, 30]
+        assert network.shown[:, -1, -1].tolist() == [GREY] * 3
+
+
+def test_who_has_no_weights_is_told_to_fetch_some_that_are_at_an_address(tmp_path: Path) -> None:
+    with pytest.raises(DependencyError) as caught:
+        PersonDetector(tmp_path)
+    assert caught.value.advice == "Run `redact models fetch yolox-tiny`."

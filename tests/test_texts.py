@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.looks import SAME_IOU, Look
-from redact.detectors.texts import TextDetector, joined, lines
+from redact.detectors.texts import BARE_HEIGHT, TextDetector, change_of, joined, lines
 from redact.geometry import Box, iou
 from tests.clips import ink_covered
 
@@ -99,7 +99,7 @@ def test_pictures_of_any_size_are_looked_at(detector: TextDetector, size: tuple[
 def test_a_line_grows_over_its_rim_and_further_at_its_ends() -> None:
     likely = np.zeros((200, 400), np.float32)
     likely[100:108, 100:300] = 0.9
-    ((x0, y0, x1, y1, score),) = lines(likely)
+    ((x0, y0, x1, y1, score),) = lines(likely, np.ones_like(likely))
     assert y0 < 92
     assert y1 > 116
     assert x0 < y0
@@ -110,14 +110,26 @@ def test_a_line_grows_over_its_rim_and_further_at_its_ends() -> None:
 def test_what_is_as_high_as_walls_are_is_no_line() -> None:
     likely = np.zeros((200, 400), np.float32)
     likely[50:150, 50:350] = 0.9
-    assert len(lines(likely)) == 0
+    assert len(lines(likely, np.ones_like(likely))) == 0
+
+
+@pytest.mark.parametrize(("tall", "kept"), [(BARE_HEIGHT + 2, 0), (BARE_HEIGHT - 4, 1)])
+def test_what_does_not_change_is_no_line_unless_it_is_small(tall: int, kept: int) -> None:
+    likely = np.zeros((200, 400), np.float32)
+    likely[100 : 100 + tall, 100:300] = 0.9
+    bare = np.full((200, 400, 3), 120, np.uint8)
+    bare[:, 310:] = 30  # the edge of a post beside it
+    assert len(lines(likely, change_of(bare))) == kept
+    stroke = bare.copy()
+    stroke[98 : 102 + tall, 98:302] = 200  # a dash, as thick as the middle and a little more
+    assert len(lines(likely, change_of(stroke))) == 1
 
 
 def test_lines_aslant_beside_each_other_all_stay_covered() -> None:
     likely = np.zeros((300, 300), np.float32)
     for shift in (0, 24, 48):
         cv2.line(likely, (60 + shift, 60), (200 + shift, 200), 0.9, 4)
-    (row,) = lines(likely)
+    (row,) = lines(likely, np.ones_like(likely))
     rows, columns = np.nonzero(likely)
     assert row[0] < columns.min()
     assert row[1] < rows.min()

@@ -100,7 +100,7 @@ def load_detectors(settings: Settings, weights_folder: Path | None = None) -> li
             if settings.marks:
                 detectors.append(maker({name: library.load(name) for name in settings.marks}))
         elif wanted.intersection(maker.labels) or (
-            helpful.intersection(maker.labels) and _is_ready(entry.name, weights_folder)
+            helpful.intersection(maker.labels) and _is_ready(entry.name, maker, weights_folder)
         ):
             detectors.append(maker(weights_folder))
     return _outlined(detectors, weights_folder) if "person" in wanted else detectors
@@ -117,10 +117,11 @@ def _outlined(detectors: list[Detector], weights_folder: Path | None) -> list[De
     ]
 
 
-def _is_ready(name: str, weights_folder: Path | None) -> bool:
-    """Return whether a detector needs no weights, or has them."""
-    card = weights.cards().get(name)
-    return card is None or weights.is_installed(card, weights_folder)
+def _is_ready(name: str, maker: Any, weights_folder: Path | None) -> bool:
+    """Return whether a detector needs no weights, or has them: those of one of its cards, or of that of its name."""
+    known = weights.cards()
+    own = [known[card] for card in getattr(maker, "cards", (name,)) if card in known]
+    return not own or any(weights.is_installed(card, weights_folder) for card in own)
 
 
 def load_others(weights_folder: Path | None = None) -> list[Detector]:

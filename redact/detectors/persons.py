@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +18,17 @@ from redact.plan import Detection
 SCORE_FLOOR = 0.05  # what is written down: 3 more of 140 heads than at 0.1, and twice the false boxes
 STRIDES = (8, 16, 32)  # pixels of the input for each cell of YOLOX's maps
 SIDE = 416  # pixels: 134 of 140 heads lie in a person, at 640 133 in twice the time (models/yolox-nano.toml)
+SIDES = {"yolox-s": 640, "yolox-tiny": 416, "yolox-nano": SIDE}  # of their inputs, by the ids of cards, largest first
+GREY = 114  # around a picture on a square input: what YOLOX was trained with
+FETCHED = "yolox-tiny"  # what a user who has none is told to fetch: the file of yolox-nano is at no address
 LYING = 270  # degrees: of 15 faces of people who fall or lie 12 are in a person, with this look as well all
 OBJECTNESS, PERSON = 4, 5  # columns of YOLOX's output: 80 classes follow the objectness, persons are the first
 
 
 class PersonDetector:
-    """YOLOX-Nano (Ge et al., YOLOX: Exceeding YOLO Series in 2021, 2021), of its classes only persons.
+    """YOLOX (Ge et al., YOLOX: Exceeding YOLO Series in 2021, 2021), of its classes only persons.
+
+    The largest one that is installed looks.
 
     Args:
         weights_folder: where the weights are; None for the usual place.
@@ -32,15 +38,20 @@ class PersonDetector:
     """
 
     name = "yolox-nano"
+    cards: tuple[str, ...] = tuple(SIDES)
     labels: tuple[str, ...] = ("person",)
     every_s = Fraction(8, 25)
 
     def __init__(self, weights_folder: Path | None = None) -> None:
+        known = weights.cards()
+        there = (card for card in self.cards if weights.is_installed(known[card], weights_folder))
+        self.name = next(there, FETCHED)
+        self._side, self._square = SIDES[self.name], not known[self.name].clean
         self._session, self.models = open_model(self.name, weights.load(self.name, weights_folder))
 
     def looks(self, side: int) -> tuple[Look, ...]:
         """Return one size, upright and lying; see `PacedDetector.looks`."""
-        return Look(SIDE), Look(SIDE, LYING)
+        return Look(self._side), Look(self._side, LYING)
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the persons in one picture; see `Detector.detect`."""
@@ -48,9 +59,22 @@ class PersonDetector:
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the persons in what is shown, as rows of x0, y0, x1, y1, score."""
+        shown, factor = _on_square(shown, self._side) if self._square else (shown, 1.0)
         batch = batch_of(shown, "BGR")
         (output,) = self._session.run(None, {"images": batch})
-        return decode(output[0], *batch.shape[2:])
+        rows = decode(output[0], *batch.shape[2:])
+        rows[:, :4] /= factor
+        return rows
+
+
+def _on_square(shown: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
+    """Return a picture in the top left corner of a grey square, and by which factor it had to be made smaller."""
+    factor = min(1.0, side / max(shown.shape[:2]))
+    size = [max(1, round(n * factor)) for n in shown.shape[1::-1]]
+    small = shown if factor == 1 else cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+    square = np.full((side, side, 3), GREY, np.uint8)
+    square[: small.shape[0], : small.shape[1]] = small
+    return square, factor
 
 
 def decode(cells: NDArray[np.float32], height: int, width: int) -> Rows:
