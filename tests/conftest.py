@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,25 @@ def clip(made_clip: MadeClip, tmp_path: Path) -> MadeClip:
     path.parent.mkdir()
     path.write_bytes(made_clip.path.read_bytes())
     return MadeClip(path, made_clip.faces)
+
+
+@pytest.fixture(scope="session")
+def made_plan(made_clip: MadeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in which the clip was analysed, by a detector that sees its face in every frame."""
+    out = tmp_path_factory.mktemp("analysed") / "out"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(detectors, "load_detectors", lambda *_: [FakeDetector(made_clip.faces)])
+        cli.main(["analyse", str(made_clip.path), "-o", str(out)])
+    return out
+
+
+@pytest.fixture
+def out(made_plan: Path, made_clip: MadeClip, clip: MadeClip, tmp_path: Path) -> Path:
+    """A copy of that folder which a test may change; its plan is that of the test's own clip."""
+    copy = Path(shutil.copytree(made_plan, tmp_path / "out"))
+    (plan,) = (copy / "private").glob("*.plan.json")
+    plan.write_text(plan.read_text().replace(str(made_clip.path), str(clip.path)))
+    return copy
 
 
 @pytest.fixture

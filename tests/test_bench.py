@@ -388,13 +388,13 @@ def portrait_photo(size: tuple[int, int], scale: float) -> Photo:
     [("pan", 0.3), ("roll_90", 0.3), ("upside_down", 0.3), ("lowlight", 0.3), ("shake_blur", 0.6), ("occluder", 0.3)],
 )
 def test_the_tool_leaves_no_face_in_a_made_clip(kind: str, scale: float, tmp_path: Path) -> None:
-    clip, copy = tmp_path / "clip.mp4", tmp_path / "copy.mp4"
-    make_clip([portrait_photo((640, 360), scale)], kind, clip, 24, (640, 360))
+    clip, copy, size = tmp_path / "clip.mp4", tmp_path / "copy.mp4", (480, 270)
+    make_clip([portrait_photo(size, scale)], kind, clip, 20, size)
     command = [sys.executable, "-m", "redact", "run", str(clip), "-o", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = measure(clip, copy, clip.with_suffix(".faces.csv"))
-    assert report.faces >= 18
+    assert report.faces >= 15
     assert report.leaks == ()
 
 

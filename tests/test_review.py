@@ -32,13 +32,6 @@ pytestmark = pytest.mark.usefixtures("fake")
 
 
 @pytest.fixture
-def out(redact: Redact, clip: MadeClip, tmp_path: Path) -> Path:
-    """A folder with a plan."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    return tmp_path / "out"
-
-
-@pytest.fixture
 def client(out: Path) -> Iterator[Client]:
     """A review that is open in a browser."""
     with serving(out) as opened:

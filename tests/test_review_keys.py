@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -11,34 +11,41 @@ from typing import Any
 
 import pytest
 
-from redact import cameras
+from redact import cameras, cli, detectors
 from redact.geometry import Box
 from redact.plan import Doubt, Plan, Track
 from redact.records import dump_plan, load_plan
 from tests.browsing import drag, frame, go, until
 from tests.clips import moving_portrait, textured_background, write_clip
-from tests.conftest import Result
 from tests.fakes import FakeDetector
 
 CUT, FRAMES = 12, 20  # a scene with a face, then one without
 DOCUMENT = Path(__file__).parents[1] / "docs" / "review.md"
 
 
-@pytest.fixture
-def out(redact: Callable[..., Result], tmp_path: Path, see: Callable[[Any], None]) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a plan of a clip of two scenes: a head for a while in each, and a doubt at the first head's end."""
+    folder = tmp_path_factory.mktemp("scenes")
     portrait = list(moving_portrait(CUT, 320, 240, 0.5))
     other = textured_background(320, 240, seed=2) // 3
     pictures = [*(picture for picture, _ in portrait), *(other for _ in range(CUT, FRAMES))]
-    clip = write_clip(tmp_path / "two scenes.mp4", pictures)
-    see(FakeDetector([face for _, face in portrait]))
-    assert redact("analyse", clip, "-o", tmp_path / "out").code == 0
-    (path,) = (tmp_path / "out" / "private").glob("*.plan.json")
+    clip = write_clip(folder / "two scenes.mp4", pictures)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(detectors, "load_detectors", lambda *_: [FakeDetector([face for _, face in portrait])])
+        cli.main(["analyse", str(clip), "-o", str(folder / "out")])
+    (path,) = (folder / "out" / "private").glob("*.plan.json")
     plan = load_plan(path.read_text())
     heads = (Track(1, "head", 2, (Box(40, 40, 100, 120),) * 6), Track(2, "head", 14, (Box(200, 90, 260, 170),) * 3))
     doubt = Doubt(6, 7, 7, Box(50, 50, 90, 110), "ends inside the picture", 0.6)
     path.write_text(dump_plan(replace(plan, tracks=heads, doubts=(doubt,))))
-    return tmp_path / "out"
+    return folder / "out"
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, which a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "out"))
 
 
 def plan_in(out: Path) -> Plan:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from redact.geometry import Box
 from redact.plan import Doubt, Plan, Track
 from redact.records import dump_plan, load_plan
 from tests.browsing import drag, frame, go, until
-from tests.conftest import FRAMES, MadeClip, Result
+from tests.conftest import FRAMES, MadeClip
 from tests.fakes import FakeDetector
 
 LEAKED = range(8, 15)  # frames in which the planted leak is
@@ -25,10 +24,9 @@ pytestmark = pytest.mark.usefixtures("fake")
 
 
 @pytest.fixture
-def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
+def out(out: Path, clip: MadeClip) -> Path:
     """A folder with a plan in which the face is not covered for some frames, and that is in doubt."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    (path,) = (tmp_path / "out" / "private").glob("*.plan.json")
+    (path,) = (out / "private").glob("*.plan.json")
     plan = load_plan(path.read_text())
     (head,) = plan.tracks
     x, y, w, h = clip.faces[11]
@@ -40,7 +38,7 @@ def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
     doubt = Doubt(LEAKED.start, LEAKED.stop - 1, 11, Box(x, y, x + w, y + h), "not covered: seen weakly", 0.8)
     small = Doubt(20, 20, 20, head.boxes[20], "ends inside the picture", 0.3)
     path.write_text(dump_plan(replace(plan, tracks=tracks, doubts=(doubt, small))))
-    return tmp_path / "out"
+    return out
 
 
 def plan_in(out: Path) -> Plan:
@@ -216,10 +214,10 @@ def test_every_control_has_a_name_and_lies_in_the_window(size: tuple[int, int], 
 
 
 def test_thumbnails_are_small_and_do_not_count_as_seen(page: Any, fake: FakeDetector) -> None:
-    until(page, "document.querySelector('#seen-share').textContent.startsWith('4 %')")
     page.keyboard.press("t")
     until(page, "document.querySelector('#overlay').clientWidth <= 240")
     page.keyboard.press("End")
     frame(page, FRAMES - 1)
-    page.wait_for_timeout(2300)
+    page.keyboard.press("Control+Enter")  # which tells first what was seen
+    page.wait_for_selector("#signoff[open]")
     assert page.inner_text("#seen-share") == "4 % of the frames seen"

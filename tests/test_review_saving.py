@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
@@ -16,17 +15,10 @@ import pytest
 
 from redact.plan import Plan
 from redact.records import dump_plan, load_plan, to_bytes
-from tests.conftest import MadeClip, Result
+from tests.conftest import MadeClip
 from tests.serving import Client, serving
 
 pytestmark = pytest.mark.usefixtures("fake")
-
-
-@pytest.fixture
-def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
-    """A folder with a plan."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    return tmp_path / "out"
 
 
 def plan_file(out: Path) -> Path:

@@ -12,17 +12,10 @@ import pytest
 from redact.media import TAIL_S, SoundReader
 from redact.plan import Plan
 from redact.records import load_plan
-from tests.conftest import FRAMES, MadeClip, Result
+from tests.conftest import FRAMES
 from tests.serving import serving
 
 pytestmark = pytest.mark.usefixtures("fake")
-
-
-@pytest.fixture
-def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
-    """A folder with a plan."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    return tmp_path / "out"
 
 
 def loudness(path: Path) -> Callable[[float, float], float]:
