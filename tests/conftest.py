@@ -117,7 +117,7 @@ def redact(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_weights() -> None:
     """Skip where CenterFace is not installed; `make test` installs it."""
     if not weights.is_installed(weights.cards()["centerface"]):
