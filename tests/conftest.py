@@ -17,6 +17,7 @@ from tests.browsing import browser as browser
 from tests.browsing import page as page
 from tests.clips import moving_portrait, write_clip
 from tests.fakes import FakeDetector
+from tests.serving import client as client
 
 # The suite says the same of the same code on every machine; `--hypothesis-profile search` looks for new examples.
 settings.register_profile("same", derandomize=True, deadline=None)

@@ -13,11 +13,12 @@ import pytest
 
 from redact import cameras, cli, detectors
 from redact.geometry import Box
-from redact.plan import Doubt, Plan, Track
+from redact.plan import Doubt, Track
 from redact.records import dump_plan, load_plan
 from tests.browsing import drag, frame, go, until
 from tests.clips import moving_portrait, textured_background, write_clip
 from tests.fakes import FakeDetector
+from tests.serving import plan_in
 
 CUT, FRAMES = 12, 20  # a scene with a face, then one without
 DOCUMENT = Path(__file__).parents[1] / "docs" / "review.md"
@@ -46,11 +47,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(made: Path, tmp_path: Path) -> Path:
     """A copy of that folder, which a test may change."""
     return Path(shutil.copytree(made, tmp_path / "out"))
-
-
-def plan_in(out: Path) -> Plan:
-    (path,) = (out / "private").glob("*.plan.json")
-    return load_plan(path.read_text())
 
 
 def edited(page: Any, words: str) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from bench.leakmeter import measure
 from redact.geometry import Box
-from redact.plan import Doubt, Plan, Track
+from redact.plan import Doubt, Track
 from redact.records import dump_plan, load_plan
 from tests.browsing import drag, frame, go, until
 from tests.conftest import FRAMES, MadeClip
 from tests.fakes import FakeDetector
+from tests.serving import plan_in
 
 LEAKED = range(8, 15)  # frames in which the planted leak is
 
@@ -39,11 +40,6 @@ def out(out: Path, clip: MadeClip) -> Path:
     small = Doubt(20, 20, 20, head.boxes[20], "ends inside the picture", 0.3)
     path.write_text(dump_plan(replace(plan, tracks=tracks, doubts=(doubt, small))))
     return out
-
-
-def plan_in(out: Path) -> Plan:
-    (path,) = (out / "private").glob("*.plan.json")
-    return load_plan(path.read_text())
 
 
 def write_labels(path: Path, clip: MadeClip) -> Path:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from redact.plan import Plan
-from redact.records import dump_plan, load_plan, to_bytes
+from redact.records import dump_plan, to_bytes
 from tests.conftest import MadeClip
-from tests.serving import Client, serving
+from tests.serving import Client, plan_in, serving
 
 pytestmark = pytest.mark.usefixtures("fake")
 
@@ -24,10 +23,6 @@ pytestmark = pytest.mark.usefixtures("fake")
 def plan_file(out: Path) -> Path:
     (path,) = (out / "private").glob("*.plan.json")
     return path
-
-
-def plan_in(out: Path) -> Plan:
-    return load_plan(plan_file(out).read_text())
 
 
 def test_a_review_that_is_killed_while_it_saves_has_kept_every_change_that_it_answered(out: Path) -> None:
