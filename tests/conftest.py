@@ -17,6 +17,7 @@ from tests.browsing import browser as browser
 from tests.browsing import page as page
 from tests.clips import moving_portrait, write_clip
 from tests.fakes import FakeDetector
+from tests.serving import analysed
 from tests.serving import client as client
 
 # The suite says the same of the same code on every machine; `--hypothesis-profile search` looks for new examples.
@@ -68,11 +69,7 @@ def clip(made_clip: MadeClip, tmp_path: Path) -> MadeClip:
 @pytest.fixture(scope="session")
 def made_plan(made_clip: MadeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run in which the clip was analysed, by a detector that sees its face in every frame."""
-    out = tmp_path_factory.mktemp("analysed") / "out"
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(detectors, "load_detectors", lambda *_: [FakeDetector(made_clip.faces)])
-        cli.main(["analyse", str(made_clip.path), "-o", str(out)])
-    return out
+    return analysed(made_clip.path, FakeDetector(made_clip.faces), tmp_path_factory.mktemp("analysed") / "out")
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from redact import custody, detectors, excerpts
+from redact import cli, custody, detectors, excerpts
+from redact.detectors import Detector
 from redact.plan import Plan
 from redact.records import load_plan
 from redact.review import server
@@ -116,6 +117,14 @@ def client(out: Path) -> Iterator[Client]:
     with serving(out) as opened:
         assert opened.enter() == 303
         yield opened
+
+
+def analysed(clip: Path, detector: Detector, out: Path) -> Path:
+    """Return the folder of a run in which a clip was analysed by one detector."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(detectors, "load_detectors", lambda *_: [detector])
+        cli.main(["analyse", str(clip), "-o", str(out)])
+    return out
 
 
 def plan_in(out: Path) -> Plan:

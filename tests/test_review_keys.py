@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from redact import cameras, cli, detectors
+from redact import cameras
 from redact.geometry import Box
 from redact.plan import Doubt, Track
 from redact.records import dump_plan, load_plan
 from tests.browsing import drag, frame, go, until
 from tests.clips import moving_portrait, textured_background, write_clip
 from tests.fakes import FakeDetector
-from tests.serving import plan_in
+from tests.serving import analysed, plan_in
 
 CUT, FRAMES = 12, 20  # a scene with a face, then one without
 DOCUMENT = Path(__file__).parents[1] / "docs" / "review.md"
@@ -32,15 +32,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = textured_background(320, 240, seed=2) // 3
     pictures = [*(picture for picture, _ in portrait), *(other for _ in range(CUT, FRAMES))]
     clip = write_clip(folder / "two scenes.mp4", pictures)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(detectors, "load_detectors", lambda *_: [FakeDetector([face for _, face in portrait])])
-        cli.main(["analyse", str(clip), "-o", str(folder / "out")])
-    (path,) = (folder / "out" / "private").glob("*.plan.json")
+    out = analysed(clip, FakeDetector([face for _, face in portrait]), folder / "out")
+    (path,) = (out / "private").glob("*.plan.json")
     plan = load_plan(path.read_text())
     heads = (Track(1, "head", 2, (Box(40, 40, 100, 120),) * 6), Track(2, "head", 14, (Box(200, 90, 260, 170),) * 3))
     doubt = Doubt(6, 7, 7, Box(50, 50, 90, 110), "ends inside the picture", 0.6)
     path.write_text(dump_plan(replace(plan, tracks=heads, doubts=(doubt,))))
-    return folder / "out"
+    return out
 
 
 @pytest.fixture
