@@ -112,14 +112,23 @@ def test_what_is_drawn_is_kept_for_the_frame_the_scene_or_followed_by_keys(page:
     go(page, 15)
     for key, words in (("1", "frames 15 to 15"), ("2", f"frames {CUT} to {FRAMES - 1}"), ("Enter", "drew track 5")):
         page.keyboard.press("d")
+        if key == "Enter":
+            page.keyboard.press("e")  # a box
         page.keyboard.press(key)
         edited(page, words)
         page.keyboard.press("Escape")
     assert spans(out)[2:4] == [(15, 15), (CUT, FRAMES - 1)]
     assert plan_in(out).tracks[4].first >= CUT  # it is not followed across the cut
+    assert [track.label for track in plan_in(out).tracks[2:]] == ["head", "head", "region"]
     page.keyboard.press("d")
     page.keyboard.press("Escape")
     assert page.is_hidden("#draft")
+
+
+def test_the_speed_is_changed_by_keys(page: Any) -> None:
+    for keys, speed in (("<<<<", "0.25"), (">", "0.5"), (">>>>", "4")):
+        page.keyboard.type(keys)
+        assert page.input_value("#speed") == speed
 
 
 def test_key_frames_cuts_and_doubts_are_reached_by_keys(page: Any, out: Path) -> None:
@@ -147,6 +156,12 @@ def test_key_frames_cuts_and_doubts_are_reached_by_keys(page: Any, out: Path) ->
     for key, number in ((",", 10), (",", 0), (".", 10), (".", FRAMES - 1)):
         page.keyboard.press(key)
         frame(page, number)
+    for key in ("d", "ArrowUp", "ArrowUp", "Enter"):  # it is moved without a mouse as well
+        page.keyboard.press(key)
+    until(page, "document.querySelectorAll('#edits li').length === 3")
+    track = plan_in(out).tracks[2]
+    assert (track.boxes[-1].y0, track.boxes[-1].x0) == (box.y0 - 4, box.x0)
+    assert page.is_hidden("#draft")
 
 
 def test_a_key_goes_to_the_next_frame_that_nobody_has_seen(page: Any) -> None:
@@ -228,7 +243,7 @@ def test_what_was_drawn_is_kept_for_a_camera_and_a_box_as_a_mark(
     until(page, "document.querySelector('#toast').textContent.includes('details to know it by')")
     page.keyboard.press("3")
     page.wait_for_selector(".piece.drawn")
-    page.click("#selected button:last-child")
+    page.keyboard.press("y")
     page.fill("#ask-name", "yard")
     page.click("#ask-yes")
     until(page, "document.querySelector('#toast').textContent.includes('yard has 1 regions')")

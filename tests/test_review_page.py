@@ -251,6 +251,43 @@ def test_every_control_has_a_name_and_lies_in_the_window(size: tuple[int, int], 
     assert page.locator("#keys tr").count() > 30
 
 
+# Of every text that is shown and not greyed out: how many times as bright as its ground it is, or the other way round,
+# as WCAG 2.2 (1.4.3) counts it. Half transparent grounds lie on those below them.
+CONTRASTS = """() => {
+  const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (rgb) => rgb.slice(0, 3).map((v) => linear(v / 255))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const parse = (text) => [...text.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
+  const over = (top, below) => [0, 1, 2].map((n) => top[n] * top[3] + below[n] * (1 - top[3]));
+  const ground = (e) => e ? over(parse(getComputedStyle(e).backgroundColor), ground(e.parentElement)) : [255, 255, 255];
+  return [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && !e.closest(":disabled") &&
+    [...e.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())).map((e) => {
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+    return [e.textContent.trim().slice(0, 40), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+  });
+}"""
+
+
+def test_every_text_can_be_read(page: Any) -> None:
+    def read() -> None:
+        found = page.evaluate(CONTRASTS)
+        assert len(found) > 30
+        assert [text for text in found if text[1] < 4.5] == []
+
+    page.click('.piece[data-track="3"]')
+    page.keyboard.press("d")
+    read()
+    page.keyboard.press("Escape")
+    page.keyboard.press("h")
+    read()
+    page.click("#show-no")
+    page.keyboard.press("?")
+    read()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+Enter")
+    read()
+
+
 def test_thumbnails_are_small_and_do_not_count_as_seen(page: Any, fake: FakeDetector) -> None:
     page.keyboard.press("t")
     until(page, "document.querySelector('#overlay').clientWidth <= 240")
