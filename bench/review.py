@@ -1,11 +1,12 @@
 """How long the review page lets one wait: the first covered picture, a seek, an edit.
 
-    python bench/review.py [--minutes N] [--seeks N] [--tracks N]
+    python -m bench.review [--minutes N] [--size WIDTHxHEIGHT] [--seeks N] [--tracks N]
 
-The review is really served, and asked over HTTP as its page asks. The clip is made by repeating a made one of 20 s
-(640x360, 25 frames a second); its plan and time line are as an analysis leaves them, with a head that is always there.
-Then a plan of 2 hours with many tracks, each there for a minute, and as many doubts is changed: over HTTP, and, where
-there is a Chromium, in the page itself: from a key to the next picture that the browser draws.
+The review is really served, and asked over HTTP as its page asks; where there is a Chromium, the page itself is asked
+too, until a picture is on its canvas. The clip is made by repeating a made one of 20 s (25 frames a second, a key
+frame every 10 s, as the encoder has it by default); its plan and time line are as an analysis leaves them, with a head
+that is always there. Then a plan of 2 hours with many tracks, each there for a minute, and as many doubts is changed:
+over HTTP, and in the page, from a key to the next picture that the browser draws.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -39,7 +41,7 @@ from redact.sightings import Sightings, dump_sightings
 from tests.browsing import ARGUMENTS, BROWSER
 from tests.clips import moving_portrait, write_clip
 
-RATE, WIDTH, HEIGHT = 25, 640, 360
+RATE = 25
 SHORT, LONG_S = 500, 7200  # frames that are repeated; seconds of the clip with many tracks
 EDITS = 10
 
@@ -55,6 +57,15 @@ AFTER_CHANGE = """(key) => new Promise((done) => {
     ? requestAnimationFrame(() => setTimeout(() => done(performance.now() - begin))) : requestAnimationFrame(wait);
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
   setTimeout(wait);
+})"""
+SOUGHT = """(n) => new Promise((done) => {
+  const [picture, field] = ["#picture", "#frame"].map((name) => document.querySelector(name));
+  const begin = performance.now();
+  const wait = () => picture.dataset.frame === String(n)
+    ? setTimeout(() => done(performance.now() - begin)) : requestAnimationFrame(wait);
+  field.value = n;
+  field.dispatchEvent(new Event("change"));
+  wait();
 })"""
 SCROLLED = """() => new Promise((done) => {
   const begin = performance.now(), lanes = document.querySelector("#lanes");
@@ -90,13 +101,12 @@ class Page:
         return content
 
 
-def make_folder(folder: Path, minutes: int) -> Plan:
+def make_folder(folder: Path, minutes: int, width: int, height: int) -> Plan:
     """Write a clip, and its plan and time line into the folder of a run."""
-    pictures = [picture for picture, _ in moving_portrait(SHORT // 2, WIDTH, HEIGHT, 0.5)]
-    short = write_clip(folder / "short.mp4", [*pictures, *reversed(pictures)])
+    short = write_clip(folder / "short.mp4", (picture for picture, _ in moving_portrait(SHORT, width, height, 0.5)))
     clip = repeat(short, folder / "long.mp4", minutes * 60 * RATE // SHORT)
     times = [Fraction(n, RATE) for n in range(minutes * 60 * RATE // SHORT * SHORT)]
-    source = Source(str(clip), hash_file(clip), WIDTH, HEIGHT, 0, len(times), Fraction(1, 12800), times[0], times[-1],
+    source = Source(str(clip), hash_file(clip), width, height, 0, len(times), Fraction(1, 12800), times[0], times[-1],
                     "0" * 64, 0)  # fmt: skip
     heads = Track(1, "head", 0, (Box(200, 100, 320, 260),) * len(times))
     plan = Plan(source, Settings(), {}, (heads,))
@@ -133,7 +143,7 @@ def many_tracks(plan: Plan, count: int) -> tuple[Plan, list[Fraction]]:
     chance = random.Random(1)
     tracks = []
     for n in range(1, count + 1):
-        x, y = chance.randrange(WIDTH - 60), chance.randrange(HEIGHT - 60)
+        x, y = chance.randrange(plan.source.width - 60), chance.randrange(plan.source.height - 60)
         first = chance.randrange(frames - stay)
         tracks.append(Track(n, "head", first, tuple(Box(x + k % 9, y, x + 60, y + 60) for k in range(stay))))
     times = [Fraction(n, RATE) for n in range(frames)]
@@ -177,19 +187,30 @@ def timed(seconds: list[float], ask: Callable[[], object]) -> None:
     seconds.append(time.monotonic() - begin)
 
 
-def look(options: argparse.Namespace, frames: int, page: Page, begin: float) -> None:
-    """Print how long the first picture takes, and seeks."""
+def look(seeks: Sequence[int], page: Page, begin: float) -> None:
+    """Print how long the first picture takes, and seeks, over HTTP."""
     entered = time.monotonic()
     for path in ("/", "/static/main.js", "/api/clip", "/api/state", "/frame/0?w=640"):
         page.ask(path)
     now = time.monotonic()
     print(f"first picture: {now - entered:.2f} s after the link was opened, {now - begin:.2f} s after the command")
-    seeks: list[float] = []
-    chance = random.Random(2)
-    for _ in range(options.seeks):
-        n = chance.randrange(frames)
-        timed(seeks, lambda n=n: page.ask(f"/frame/{n}?w=640"))
-    print(f"{options.seeks} seeks in {frames} frames: {spread(seeks)}", flush=True)
+    seconds: list[float] = []
+    for n in seeks:
+        timed(seconds, lambda n=n: page.ask(f"/frame/{n}?w=640"))
+    print(f"{len(seeks)} seeks: {spread(seconds)}", flush=True)
+
+
+def look_in_page(browser: Any, seeks: Sequence[int], page: Page, begin: float) -> None:
+    """Print how long the first picture takes, and seeks, until they are on the page's canvas."""
+    view = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()
+    opened = time.monotonic()
+    view.goto(page.link)
+    view.wait_for_selector("#picture[data-frame]")
+    now = time.monotonic()
+    print(f"first picture in the page: {now - opened:.2f} s after it was opened, {now - begin:.2f} s after the command")
+    view.wait_for_selector("body[data-ready]")
+    print(f"{len(seeks)} seeks in the page: {spread([view.evaluate(SOUGHT, n) / 1000 for n in seeks])}", flush=True)
+    view.context.close()
 
 
 def change(page: Page, begin: float) -> None:
@@ -228,28 +249,40 @@ def press(browser: Any, page: Page, begin: float) -> None:
     view.context.close()
 
 
+def open_browser(stack: ExitStack) -> Any:
+    """Return a browser, which is closed with the stack; None where there is none."""
+    if not BROWSER:
+        return None
+    playwright = stack.enter_context(sync_playwright())
+    return stack.enter_context(playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS))
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description="How long the review page lets one wait.")
     parser.add_argument("--minutes", type=int, default=20, help="of the clip")
+    parser.add_argument("--size", default="640x360", help="of its pictures")
     parser.add_argument("--seeks", type=int, default=200, help="how many random frames are asked for")
     parser.add_argument("--tracks", type=int, default=500, help="in the plan that is edited")
     options = parser.parse_args()
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        plan = make_folder(folder, options.minutes)
-        serve(folder / "out", partial(look, options, plan.source.frames))
+        browser = open_browser(stack)
+        width, height = map(int, options.size.split("x"))
+        plan = make_folder(folder, options.minutes, width, height)
+        seeks = random.Random(2).sample(range(plan.source.frames), options.seeks)
+        print(f"a clip of {plan.source.frames} frames, {options.size}, one head")
+        serve(folder / "out", partial(look, seeks))
+        if browser:
+            serve(folder / "out", partial(look_in_page, browser, seeks), enter=False)
         large, times = many_tracks(plan, options.tracks)
         write(folder / "many", large, times)
         size = (folder / "many" / "private" / "long.plan.json").stat().st_size / 2**20
         print(f"a plan of {options.tracks} tracks and doubts in {len(times)} frames: {size:.1f} MiB")
         serve(folder / "many", change)
-        if BROWSER:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-                serve(folder / "many", partial(press, browser), enter=False)
-                browser.close()
+        if browser:
+            serve(folder / "many", partial(press, browser), enter=False)
         else:
             print("no Chromium here: the page itself was not measured")
     print(f"load after: {os.getloadavg()[0]:.1f}")

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from redact.errors import UsageError
-from redact.geometry import Box, join
+from redact.geometry import Box
+from redact.keyframes import move_box, prolong_track, sides, unite_boxes
 from redact.plan import FARTHEST, LABELS, LONGEST_NAME, Doubt, Edit, Plan, Settings, Source, Track
 
 PERSON = "person"  # the origin of tracks that a person drew
 LEAST_WIDENING, MOST_WIDENING = 0.01, 1.0  # share of a box by which each side may be moved outward at once
-KEY_ERROR = 1.5  # pixels by which a box may be off the straight line between two key frames
 LONGEST_REASON = 500  # letters
 
 
@@ -75,7 +75,7 @@ def extend(plan: Plan, ids: Collection[int], to: int, by: By) -> Plan:
     check_frame(plan, to)
 
     def longer(track: Track) -> Track:
-        return prolonged(track, to, ()) if track.last < to or to < track.first else track
+        return prolong_track(track, to, ()) if track.last < to or to < track.first else track
 
     tracks = _changed(plan, ids, longer)
     if tracks == plan.tracks:
@@ -96,21 +96,8 @@ def prolong(plan: Plan, id: int, first: int, boxes: Sequence[Box], by: By) -> Pl
     Raises:
         UsageError: the track is not there.
     """
-    tracks = _changed(plan, [id], lambda track: prolonged(track, first, boxes))
+    tracks = _changed(plan, [id], lambda track: prolong_track(track, first, boxes))
     return _edited(plan, by, f"followed track {id} to frames {first} to {first + len(boxes) - 1}", tracks)
-
-
-def prolonged(track: Track, first: int, boxes: Sequence[Box]) -> Track:
-    """Return a track that also covers boxes from a frame on; in frames of both, the box that holds both.
-
-    In a gap between them the nearer end of the track stays where it is. Without boxes the track reaches `first`.
-    """
-    held = {track.first + n: box for n, box in enumerate(track.boxes)}
-    for n, box in enumerate(boxes, first):
-        held[n] = join((box, held.get(n, box)))
-    begin, end = min(track.first, first), max(track.last, first + max(len(boxes) - 1, 0))
-    inner = [held.get(n) or track.boxes[0 if n < track.first else -1] for n in range(begin, end + 1)]
-    return replace(track, first=begin, boxes=tuple(inner))
 
 
 def remove(plan: Plan, ids: Collection[int], by: By) -> Plan:
@@ -158,16 +145,8 @@ def unite(plan: Plan, ids: Collection[int], by: By) -> Plan:
     covered = [part for part in parts if part.action == "cover"]
     found = [part for part in covered or parts if part.origin != PERSON]
     like = (found or covered or parts)[0]
-    held: dict[int, Box] = {}
-    end = parts[0].first - 1
-    for part in parts:
-        for n in range(end + 1, part.first):
-            held[n] = join((held[end], part.boxes[0]))
-        for n, box in enumerate(part.boxes, part.first):
-            held[n] = join((box, held.get(n, box)))
-        end = max(end, part.last)
     number = min(part.id for part in parts)
-    whole = replace(like, id=number, first=parts[0].first, boxes=tuple(held[n] for n in sorted(held)))
+    whole = replace(like, id=number, first=parts[0].first, boxes=unite_boxes(parts))
     tracks = tuple(whole if t.id == number else t for t in plan.tracks if t.id == number or t not in parts)
     return _edited(plan, by, f"joined {_named(ids)} to track {number}", tracks)
 
@@ -213,36 +192,8 @@ def move(plan: Plan, id: int, frame: int, box: Box, by: By) -> Plan:
         )
     if not track.first <= frame <= track.last:
         raise UsageError(f"Track {id} is not in frame {frame}.")
-    keys = [n for n in key_frames(track) if n != frame]
-    boxes = list(track.boxes)
-    boxes[frame - track.first] = _bounded(box)
-    for end in (*[n for n in keys if n < frame][-1:], *[n for n in keys if n > frame][:1]):
-        for n in range(min(end, frame) + 1, max(end, frame)):
-            boxes[n - track.first] = _between(boxes[end - track.first], box, abs(n - end), abs(frame - end))
-    moved = replace(track, boxes=tuple(boxes))
+    moved = move_box(track, frame, _bounded(box))
     return _edited(plan, by, f"moved track {id} in frame {frame}", _changed(plan, [id], lambda _: moved))
-
-
-def key_frames(track: Track) -> list[int]:
-    """Return the fewest frames between which a track moves in straight lines, to within `KEY_ERROR` pixels.
-
-    The first and the last are among them (after Ramer, 1972, and Douglas and Peucker, 1973).
-    """
-    keys = {0, len(track.boxes) - 1}
-    spans = [(0, len(track.boxes) - 1)]
-    while spans:
-        a, b = spans.pop()
-        worst, at = 0.0, -1
-        start, stop = _sides(track.boxes[a]), _sides(track.boxes[b])
-        for n in range(a + 1, b):
-            share = (n - a) / (b - a)
-            off = max(abs(p + (q - p) * share - v) for p, q, v in zip(start, stop, _sides(track.boxes[n]), strict=True))
-            if off > worst:
-                worst, at = off, n
-        if worst > KEY_ERROR:
-            keys.add(at)
-            spans += [(a, at), (at, b)]
-    return [track.first + n for n in sorted(keys)]
 
 
 def show(plan: Plan, ids: Collection[int], reason: str, by: By) -> Plan:
@@ -390,17 +341,6 @@ def _check_reason(reason: str) -> None:
 
 def _bounded(box: Box) -> Box:
     """Return a box that a plan can hold."""
-    if max(map(abs, _sides(box))) > FARTHEST:
+    if max(map(abs, sides(box))) > FARTHEST:
         raise UsageError("The box would become far larger than the picture.")
     return box
-
-
-def _between(a: Box, b: Box, part: int, whole: int) -> Box:
-    """Return the box a part of the way from one to another, rounded outward."""
-    x0, y0, x1, y1 = (p * (whole - part) + q * part for p, q in zip(_sides(a), _sides(b), strict=True))
-    return Box(x0 // whole, y0 // whole, -(-x1 // whole), -(-y1 // whole))
-
-
-def _sides(box: Box) -> tuple[int, int, int, int]:
-    """Return the sides of a box: left, top, right, bottom."""
-    return box.x0, box.y0, box.x1, box.y1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.browsing import browser as browser
 from tests.browsing import page as page
 from tests.clips import moving_portrait, write_clip
 from tests.fakes import FakeDetector
+from tests.serving import analysed
+from tests.serving import client as client
 
 # The suite says the same of the same code on every machine; `--hypothesis-profile search` looks for new examples.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -63,6 +66,21 @@ def clip(made_clip: MadeClip, tmp_path: Path) -> MadeClip:
     return MadeClip(path, made_clip.faces)
 
 
+@pytest.fixture(scope="session")
+def made_plan(made_clip: MadeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in which the clip was analysed, by a detector that sees its face in every frame."""
+    return analysed(made_clip.path, FakeDetector(made_clip.faces), tmp_path_factory.mktemp("analysed") / "out")
+
+
+@pytest.fixture
+def out(made_plan: Path, made_clip: MadeClip, clip: MadeClip, tmp_path: Path) -> Path:
+    """A copy of that folder which a test may change; its plan is that of the test's own clip."""
+    copy = Path(shutil.copytree(made_plan, tmp_path / "out"))
+    (plan,) = (copy / "private").glob("*.plan.json")
+    plan.write_text(plan.read_text().replace(str(made_clip.path), str(clip.path)))
+    return copy
+
+
 @pytest.fixture
 def see(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Put a detector in the place of the real ones."""
@@ -97,7 +115,7 @@ def redact(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_weights() -> None:
     """Skip where CenterFace is not installed; `make test` installs it."""
     if not weights.is_installed(weights.cards()["centerface"]):

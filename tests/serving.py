@@ -1,4 +1,4 @@
-"""A review that is really served, and a browser's side of speaking to it."""
+"""A review that is really served, and a browser's side of speaking to it; `client` goes to all tests by conftest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from redact import custody, detectors, excerpts
+import pytest
+
+from redact import cli, custody, detectors, excerpts
+from redact.detectors import Detector
 from redact.plan import Plan
+from redact.records import load_plan
 from redact.review import server
 from redact.review.session import Desk
 from redact.review.shelf import Shelf
@@ -105,3 +109,25 @@ def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
             served.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+@pytest.fixture
+def client(out: Path) -> Iterator[Client]:
+    """A review that is open in a browser."""
+    with serving(out) as opened:
+        assert opened.enter() == 303
+        yield opened
+
+
+def analysed(clip: Path, detector: Detector, out: Path) -> Path:
+    """Return the folder of a run in which a clip was analysed by one detector."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(detectors, "load_detectors", lambda *_: [detector])
+        cli.main(["analyse", str(clip), "-o", str(out)])
+    return out
+
+
+def plan_in(out: Path) -> Plan:
+    """Return the one plan in the folder of a run."""
+    (path,) = (out / "private").glob("*.plan.json")
+    return load_plan(path.read_text())

@@ -36,6 +36,7 @@ LAYERS = {
         "marks",
         "cameras",
         "edits",
+        "keyframes",
         "films",
         "clothes",
     ),
@@ -55,6 +56,7 @@ WITHIN = {
     ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"), ("__init__", "api"),
     ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"), ("reel", "handover"),
+    ("edits", "keyframes"),
 }  # fmt: skip
 OUTSIDE = {
     0: set(),

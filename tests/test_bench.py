@@ -21,7 +21,7 @@ from bench import leakmeter, leaks, make_clips, odd_files, tables
 from bench.leakmeter import Report, measure
 from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
-from redact import analysis, cli, looking
+from redact import analysis, cli, custody, handover, looking
 from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.media import FrameReader, FrameWriter
@@ -382,19 +382,30 @@ def portrait_photo(size: tuple[int, int], scale: float) -> Photo:
     return Photo(picture, [(x + left, y + top, w, h)])
 
 
-@pytest.mark.usefixtures("real_weights")
-@pytest.mark.parametrize(
-    ("kind", "scale"),  # a face of 29 pixels; shaken by more than its size it is not found, one of 58 is
-    [("pan", 0.3), ("roll_90", 0.3), ("upside_down", 0.3), ("lowlight", 0.3), ("shake_blur", 0.6), ("occluder", 0.3)],
-)
-def test_the_tool_leaves_no_face_in_a_made_clip(kind: str, scale: float, tmp_path: Path) -> None:
-    clip, copy = tmp_path / "clip.mp4", tmp_path / "copy.mp4"
-    make_clip([portrait_photo((640, 360), scale)], kind, clip, 24, (640, 360))
-    command = [sys.executable, "-m", "redact", "run", str(clip), "-o", str(copy)]
+# A face of 29 pixels; shaken by more than its size it is not found, one of 58 is.
+MADE = {"pan": 0.3, "roll_90": 0.3, "upside_down": 0.3, "lowlight": 0.3, "shake_blur": 0.6, "occluder": 0.3}
+
+
+@pytest.fixture(scope="module")
+def covered_by_the_tool(real_weights: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """By the name of each clip: it, and its copy; one process of the tool has made all of these."""
+    folder, size = tmp_path_factory.mktemp("made"), (480, 270)
+    (folder / "clips").mkdir()
+    for kind, scale in MADE.items():
+        make_clip([portrait_photo(size, scale)], kind, folder / "clips" / f"{kind}.mp4", 20, size)
+    command = [sys.executable, "-m", "redact", "run", str(folder / "clips"), "-o", str(folder / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    space = custody.locate_workspace(folder / "out")
+    made = {Path(entry["clip"]).stem: name for name, entry in handover.released(space).items()}
+    return {kind: (folder / "clips" / f"{kind}.mp4", space.release / made[kind]) for kind in MADE}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_the_tool_leaves_no_face_in_a_made_clip(kind: str, covered_by_the_tool: dict[str, tuple[Path, Path]]) -> None:
+    clip, copy = covered_by_the_tool[kind]
     report = measure(clip, copy, clip.with_suffix(".faces.csv"))
-    assert report.faces >= 18
+    assert report.faces >= 15
     assert report.leaks == ()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redact import edits
+from redact import edits, keyframes
 from redact.edits import By
 from redact.errors import UsageError
 from redact.geometry import Box
@@ -105,22 +105,22 @@ def test_what_the_program_found_is_neither_removed_nor_moved() -> None:
 def test_a_drawn_track_moves_in_straight_lines_between_its_key_frames() -> None:
     once = edits.move(PLAN, 3, 15, Box(120, 100, 140, 120), BY)
     track = once.tracks[2]
-    assert edits.key_frames(track) == [5, 15, 25]
+    assert keyframes.key_frames(track) == [5, 15, 25]
     assert track.boxes[5] == Box(110, 100, 130, 120)
     twice = edits.move(once, 3, 10, Box(0, 0, 20, 20), BY).tracks[2]
     assert twice.boxes[10:] == track.boxes[10:]
-    assert edits.key_frames(twice) == [5, 10, 15, 25]
+    assert keyframes.key_frames(twice) == [5, 10, 15, 25]
 
 
 @given(st.lists(st.tuples(st.integers(-50, 300), st.integers(-50, 200)), min_size=1, max_size=40))
 def test_between_its_key_frames_a_track_is_where_a_straight_line_has_it(corners: list[tuple[int, int]]) -> None:
     track = Track(1, "head", 7, tuple(Box(x, y, x + 30, y + 40) for x, y in corners))
-    keys = edits.key_frames(track)
+    keys = keyframes.key_frames(track)
     assert (keys[0], keys[-1]) == (track.first, track.last)
     for a, b in pairwise(keys):
         for n in range(a, b + 1):
             p, q, box = (track.boxes[m - 7] for m in (a, b, n))
-            assert abs(p.x0 + (q.x0 - p.x0) * (n - a) / (b - a) - box.x0) <= edits.KEY_ERROR
+            assert abs(p.x0 + (q.x0 - p.x0) * (n - a) / (b - a) - box.x0) <= keyframes.KEY_ERROR
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_run_that_is_killed_leaves_nothing_half_made_and_goes_on() -> None:
 
 
 def test_damaged_files_end_with_a_checked_copy_or_a_clean_error() -> None:
-    run_bench("bench.fuzz", "--count", "100")
+    run_bench("bench.fuzz", "--count", "60")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def structure(picture: np.ndarray) -> np.ndarray:
 @pytest.mark.usefixtures("real_weights")
 @pytest.mark.parametrize("size", [0.25, 0.9])
 def test_the_face_is_gone_in_every_frame_and_the_rest_is_there(size: float, tmp_path: Path) -> None:
-    frames = list(moving_portrait(30, 640, 360, size, hidden=(14, 15)))
+    frames = list(moving_portrait(20, 480, 270, size, hidden=(10, 11)))
     clip = write_clip(tmp_path / "clip.mp4", (picture for picture, _ in frames))
     copy = tmp_path / "copy.mp4"
     command = [sys.executable, "-m", "redact", "run", str(clip), "-o", str(copy)]

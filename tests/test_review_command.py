@@ -44,13 +44,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     return seen
 
 
-@pytest.fixture
-def out(redact: Redact, clip: MadeClip, tmp_path: Path) -> Path:
-    """A folder with a plan."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    return tmp_path / "out"
-
-
 def plan_file(out: Path) -> Path:
     (path,) = (out / "private").glob("*.plan.json")
     return path

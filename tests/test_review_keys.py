@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -13,37 +13,38 @@ import pytest
 
 from redact import cameras
 from redact.geometry import Box
-from redact.plan import Doubt, Plan, Track
+from redact.plan import Doubt, Track
 from redact.records import dump_plan, load_plan
 from tests.browsing import drag, frame, go, until
 from tests.clips import moving_portrait, textured_background, write_clip
-from tests.conftest import Result
 from tests.fakes import FakeDetector
+from tests.serving import analysed, plan_in
 
 CUT, FRAMES = 12, 20  # a scene with a face, then one without
 DOCUMENT = Path(__file__).parents[1] / "docs" / "review.md"
 
 
-@pytest.fixture
-def out(redact: Callable[..., Result], tmp_path: Path, see: Callable[[Any], None]) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a plan of a clip of two scenes: a head for a while in each, and a doubt at the first head's end."""
+    folder = tmp_path_factory.mktemp("scenes")
     portrait = list(moving_portrait(CUT, 320, 240, 0.5))
     other = textured_background(320, 240, seed=2) // 3
     pictures = [*(picture for picture, _ in portrait), *(other for _ in range(CUT, FRAMES))]
-    clip = write_clip(tmp_path / "two scenes.mp4", pictures)
-    see(FakeDetector([face for _, face in portrait]))
-    assert redact("analyse", clip, "-o", tmp_path / "out").code == 0
-    (path,) = (tmp_path / "out" / "private").glob("*.plan.json")
+    clip = write_clip(folder / "two scenes.mp4", pictures)
+    out = analysed(clip, FakeDetector([face for _, face in portrait]), folder / "out")
+    (path,) = (out / "private").glob("*.plan.json")
     plan = load_plan(path.read_text())
     heads = (Track(1, "head", 2, (Box(40, 40, 100, 120),) * 6), Track(2, "head", 14, (Box(200, 90, 260, 170),) * 3))
     doubt = Doubt(6, 7, 7, Box(50, 50, 90, 110), "ends inside the picture", 0.6)
     path.write_text(dump_plan(replace(plan, tracks=heads, doubts=(doubt,))))
-    return tmp_path / "out"
+    return out
 
 
-def plan_in(out: Path) -> Plan:
-    (path,) = (out / "private").glob("*.plan.json")
-    return load_plan(path.read_text())
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, which a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "out"))
 
 
 def edited(page: Any, words: str) -> None:
@@ -111,14 +112,23 @@ def test_what_is_drawn_is_kept_for_the_frame_the_scene_or_followed_by_keys(page:
     go(page, 15)
     for key, words in (("1", "frames 15 to 15"), ("2", f"frames {CUT} to {FRAMES - 1}"), ("Enter", "drew track 5")):
         page.keyboard.press("d")
+        if key == "Enter":
+            page.keyboard.press("e")  # a box
         page.keyboard.press(key)
         edited(page, words)
         page.keyboard.press("Escape")
     assert spans(out)[2:4] == [(15, 15), (CUT, FRAMES - 1)]
     assert plan_in(out).tracks[4].first >= CUT  # it is not followed across the cut
+    assert [track.label for track in plan_in(out).tracks[2:]] == ["head", "head", "region"]
     page.keyboard.press("d")
     page.keyboard.press("Escape")
     assert page.is_hidden("#draft")
+
+
+def test_the_speed_is_changed_by_keys(page: Any) -> None:
+    for keys, speed in (("<<<<", "0.25"), (">", "0.5"), (">>>>", "4")):
+        page.keyboard.type(keys)
+        assert page.input_value("#speed") == speed
 
 
 def test_key_frames_cuts_and_doubts_are_reached_by_keys(page: Any, out: Path) -> None:
@@ -146,6 +156,12 @@ def test_key_frames_cuts_and_doubts_are_reached_by_keys(page: Any, out: Path) ->
     for key, number in ((",", 10), (",", 0), (".", 10), (".", FRAMES - 1)):
         page.keyboard.press(key)
         frame(page, number)
+    for key in ("d", "ArrowUp", "ArrowUp", "Enter"):  # it is moved without a mouse as well
+        page.keyboard.press(key)
+    until(page, "document.querySelectorAll('#edits li').length === 3")
+    track = plan_in(out).tracks[2]
+    assert (track.boxes[-1].y0, track.boxes[-1].x0) == (box.y0 - 4, box.x0)
+    assert page.is_hidden("#draft")
 
 
 def test_a_key_goes_to_the_next_frame_that_nobody_has_seen(page: Any) -> None:
@@ -227,7 +243,7 @@ def test_what_was_drawn_is_kept_for_a_camera_and_a_box_as_a_mark(
     until(page, "document.querySelector('#toast').textContent.includes('details to know it by')")
     page.keyboard.press("3")
     page.wait_for_selector(".piece.drawn")
-    page.click("#selected button:last-child")
+    page.keyboard.press("y")
     page.fill("#ask-name", "yard")
     page.click("#ask-yes")
     until(page, "document.querySelector('#toast').textContent.includes('yard has 1 regions')")

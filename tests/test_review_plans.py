@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,16 @@ import pytest
 
 from redact.plan import Plan
 from redact.records import dump_plan, load_plan
-from tests.conftest import MadeClip, Result
+from tests.conftest import MadeClip
 from tests.serving import serving
 
 pytestmark = pytest.mark.usefixtures("fake")
 
 
 @pytest.fixture
-def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
+def out(out: Path, clip: MadeClip) -> Path:
     """A folder with the plans of three clips, a, b and c."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    (made,) = (tmp_path / "out" / "private").glob("*.plan.json")
+    (made,) = (out / "private").glob("*.plan.json")
     plan = load_plan(made.read_text())
     for name in "abc":
         path = clip.path.with_name(f"{name}.mp4")
@@ -30,7 +28,7 @@ def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
         text = dump_plan(replace(plan, source=replace(plan.source, path=str(path))))
         made.with_name(f"{name}.plan.json").write_text(text)
     made.unlink()
-    return tmp_path / "out"
+    return out
 
 
 def plan_of(out: Path, name: str) -> Plan:

@@ -7,35 +7,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
-from redact.plan import Plan
-from redact.records import dump_plan, load_plan, to_bytes
-from tests.conftest import MadeClip, Result
-from tests.serving import Client, serving
+from redact.records import dump_plan, to_bytes
+from tests.conftest import MadeClip
+from tests.serving import Client, plan_in, serving
 
 pytestmark = pytest.mark.usefixtures("fake")
-
-
-@pytest.fixture
-def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
-    """A folder with a plan."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    return tmp_path / "out"
 
 
 def plan_file(out: Path) -> Path:
     (path,) = (out / "private").glob("*.plan.json")
     return path
-
-
-def plan_in(out: Path) -> Plan:
-    return load_plan(plan_file(out).read_text())
 
 
 def test_a_review_that_is_killed_while_it_saves_has_kept_every_change_that_it_answered(out: Path) -> None:

@@ -10,19 +10,10 @@ import numpy as np
 import pytest
 
 from redact.media import TAIL_S, SoundReader
-from redact.plan import Plan
-from redact.records import load_plan
-from tests.conftest import FRAMES, MadeClip, Result
-from tests.serving import serving
+from tests.conftest import FRAMES
+from tests.serving import plan_in, serving
 
 pytestmark = pytest.mark.usefixtures("fake")
-
-
-@pytest.fixture
-def out(redact: Callable[..., Result], clip: MadeClip, tmp_path: Path) -> Path:
-    """A folder with a plan."""
-    assert redact("analyse", clip.path, "-o", tmp_path / "out").code == 0
-    return tmp_path / "out"
 
 
 def loudness(path: Path) -> Callable[[float, float], float]:
@@ -34,11 +25,6 @@ def loudness(path: Path) -> Callable[[float, float], float]:
             heard[position : position + len(samples)] = samples
         rate = reader.rate
     return lambda a, b: float(np.sqrt(np.mean(heard[round(a * rate) : round(b * rate)] ** 2)))
-
-
-def plan_in(out: Path) -> Plan:
-    (path,) = (out / "private").glob("*.plan.json")
-    return load_plan(path.read_text())
 
 
 def test_parts_that_are_muted_in_the_review_are_silent_in_the_copy_and_the_others_are_not(out: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from redact.edits import at, chosen, key_frames
+from redact.edits import at, chosen
 from redact.errors import UsageError
 from redact.geometry import Box
+from redact.keyframes import key_frames
 from redact.plan import AUDIO, Settings, Track
 from redact.records import to_bytes
 from redact.review.jobs import Job

@@ -9,6 +9,7 @@ import { showPlans } from "./plans.js";
 import { openSignoff, signOff } from "./signoff.js";
 import { Sound } from "./sound.js";
 import { Timeline, clock } from "./timeline.js";
+import { Under } from "./under.js";
 import { $, element, say } from "./words.js";
 
 const WIDER = 0.15;      // share by which W widens
@@ -149,8 +150,18 @@ function goDoubt(n, loop = true) {
 function setDraft(draft) {
   viewer.draft = draft;
   $("draft").hidden = !draft;
-  if (draft) { for (const input of document.getElementsByName("shape")) input.checked = input.value === draft.shape; }
+  if (draft) {
+    for (const input of document.getElementsByName("shape")) input.checked = input.value === draft.shape;
+    const moves = draft.moves !== undefined;  // it is the place of a track that is there
+    $("draft-title").textContent = moves ? `Place of track ${draft.moves} in this frame` : "New region";
+    for (const made of document.querySelectorAll("#draft .new")) made.hidden = moves;
+    $("draft-move").hidden = !moves;
+  }
   viewer.paint();
+}
+
+async function moveHere() {
+  if (await change("move", { track: viewer.draft.moves, frame: viewer.frame, box: viewer.draft.box })) setDraft(null);
 }
 
 async function place(first, last) {
@@ -166,32 +177,6 @@ function scene(n) {
   for (const cut of clip.cuts) { if (cut <= n) first = Math.max(first, cut); else { last = Math.min(last, cut - 1); break; } }
   return [first, last];
 }
-
-// ---- looking under a cover: held down, for the selected track only
-
-let looking = 0;
-async function look() {
-  if (chosen.size !== 1) { say("Select one region first, then hold."); return; }
-  viewer.pause();
-  const mine = ++looking, frame = viewer.frame;
-  try {
-    const response = await post("/api/uncover", { frame, track: ids()[0], grey: !$("colour").checked });
-    const bitmap = await createImageBitmap(await response.blob());
-    if (mine !== looking || frame !== viewer.frame) return;
-    viewer.under = { bitmap, box: response.headers.get("x-box").split(",").map(Number) };
-    $("looker").classList.add("down");
-    viewer.paint();
-  } catch (error) { await fail(error); }
-}
-function stopLooking() {
-  looking += 1;
-  viewer.under = null;
-  $("looker").classList.remove("down");
-  viewer.paint();
-}
-$("looker").onpointerdown = look;
-for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"]) $("looker").addEventListener(name, stopLooking);
-addEventListener("blur", () => viewer && stopLooking());
 
 // ---- what can be done
 
@@ -209,6 +194,12 @@ function jump(places, ahead) {
 async function keyFrame(ahead) {
   if (!need()) return;
   try { jump((await Promise.all(ids().map((id) => getJson(`/api/keys/${id}`)))).flat(), ahead); } catch (error) { await fail(error); }
+}
+
+function pace(n) {
+  const choice = $("speed");
+  choice.selectedIndex = Math.min(Math.max(choice.selectedIndex + n, 0), choice.length - 1);
+  choice.onchange();
 }
 
 const step = (n) => { viewer.pause(); viewer.go(viewer.frame + n); };
@@ -267,6 +258,7 @@ const DO = {
     if (given) await change("show", { tracks: ids(), ...given });
   },
   follow: async () => {
+    if (viewer.draft?.moves !== undefined) { await moveHere(); return; }
     if (viewer.draft) {
       const { box, shape } = viewer.draft;
       const body = { frame: viewer.frame, box, label: shape, name: $("draft-name").value || "drawn" };
@@ -281,13 +273,16 @@ const DO = {
     if (box) await work("follow", { frame: from, box, label, name: "", track: id }, "Following");
   },
   draw: () => {
-    const { width, height } = clip, side = Math.round(Math.min(width, height) / 5);
+    const { width, height } = clip, side = Math.round(Math.min(width, height) / 5), one = chosen.size === 1 && track(ids()[0]);
+    const there = one && one.origin === "person" && viewer.boxOf(one.id);
     const box = tidy([(width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2]);
     viewer.pause();
-    setDraft({ box, shape: "head" });
+    setDraft(there ? { box: there, shape: one.label, moves: one.id } : { box, shape: "head" });
     $("overlay").focus();
   },
   camera: async () => {
+    if (!need()) return;
+    if (!ids().every((id) => track(id).origin === "person")) { say("Only what was drawn is kept for a camera."); return; }
     const name = await askName("Keep for a camera", "Name of the camera. Its clips are covered there with --camera NAME.");
     if (name) try { const { regions } = await (await post("/api/camera", { name, tracks: ids() })).json(); say(`Kept: the camera ${name} has ${regions} regions.`, true); } catch (error) { await fail(error); }
   },
@@ -311,6 +306,7 @@ const DO = {
     const here = (viewer.shown?.regions || []).map((region) => region[0]);
     if (here.length) choose(new Set([here[(here.indexOf(ids()[0]) + 1) % here.length]]));
   },
+  slower: () => pace(-1), faster: () => pace(1),
   mute: () => sound.mark(),
   escape: () => { if (viewer.draft) setDraft(null); else if (!sound.leave()) choose(new Set()); },
   help: () => $("help").showModal(),
@@ -333,6 +329,8 @@ function draftKey(event, key) {
     setDraft({ ...viewer.draft, box: event.shiftKey ? tidy([x0 - dx / 2, y0 + dy / 2, x1 + dx / 2, y1 - dy / 2].map(Math.round)) : [x0 + dx, y0 + dy, x1 + dx, y1 + dy] });
     return true;
   }
+  if (viewer.draft.moves !== undefined) { if (key !== "Enter" || event.target.closest("button")) return false; moveHere(); return true; }
+  if (key === "e") { setDraft({ ...viewer.draft, shape: viewer.draft.shape === "head" ? "region" : "head" }); return true; }
   const action = { Enter: DO.follow, 1: () => place(viewer.frame, viewer.frame), 2: () => place(...scene(viewer.frame)), 3: () => place(...viewer.limits), 4: DO.mark }[key];
   if (!action || (key === "Enter" && event.target.closest("button"))) return false;
   action();
@@ -372,7 +370,7 @@ async function begin() {
   if (state.doubts.length) goDoubt(0, false); else viewer.go(state.first);
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
-    "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "cut-in": DO.cutIn, "cut-out": DO.cutOut,
+    "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "draft-move": moveHere, "cut-in": DO.cutIn, "cut-out": DO.cutOut,
     "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
     finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
       $("finish").hidden = $("next-clip").hidden = $("signoff-no").hidden = true; } };
@@ -390,7 +388,8 @@ async function begin() {
   $("frame").onkeydown = (event) => { if (event.key === "Enter") $("overlay").focus(); };
   if (state.job?.running) watch("Still being done");
   const keys = keyMap(DO);
-  listen(keys, { first: draftKey, hold: look, release: stopLooking });
+  const under = new Under(viewer, ids, fail);
+  listen(keys, { first: draftKey, hold: () => under.look(), release: () => under.stop() });
   showMap(keys);
   document.addEventListener("visibilitychange", () => document.hidden && viewer.pause());
   document.body.dataset.ready = "yes";

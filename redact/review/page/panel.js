@@ -48,6 +48,6 @@ export function showSelected(tracks, neverShow, DO) {
     button("Join", "J", DO.join, { disabled: tracks.length < 2 }),
     tracks.some((t) => t.action === "show") ? button("Cover again", "H", DO.show) : button("Leave visible…", "H", DO.show, { disabled: neverShow && !drawn }),
     button(drawn ? "Delete" : "Not needed…", "X", DO.remove, { disabled: neverShow && !drawn }));
-  if (drawn) row.append(button("Keep for camera…", "", DO.camera));
+  if (drawn) row.append(button("Move", "D", DO.draw), button("Keep for camera…", "Y", DO.camera));
   box.replaceChildren(...parts, row);
 }
