@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from redact import analysis, custody, rendering, sheets, verification
+from redact import analysis, custody, rendering, sheets, surveys, verification
 from redact import detectors as installed
 from redact.analysis import DAMAGED
 from redact.custody import Workspace
@@ -16,6 +16,7 @@ from redact.errors import InputError, OutputError, PlanError, ReviewRequired, Ve
 from redact.media import hash_file, is_still
 from redact.plan import AUDIO, Plan, Settings, Verdict
 from redact.records import dump_plan, load_plan, to_bytes, to_plain
+from redact.segments import KeptSegments
 from redact.sightings import dump_sightings, load_sightings
 from redact.verification import Findings
 
@@ -98,7 +99,7 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
     Raises:
         RedactError: one of its kinds; nothing was released then.
     """
-    analysis.check_whole(clip, plan.settings, plan.source.damage())
+    surveys.check_whole(clip, plan.settings, plan.source.damage())
     suffix = custody.suffix_of(plan.source.still)
     custody.release_name(space, clip, plan.source.sha256, plan.settings, suffix)
     details = {"clip": str(clip), **custody.identity(plan.source.sha256, plan.settings)}
@@ -224,16 +225,19 @@ def _look_and_plan(
     """Return a new plan, from the detections of an earlier run where these still hold."""
     kept = path.with_name(path.name.replace(".plan.json", ".detections.jsonl.gz"))
     sightings = load_sightings(kept.read_bytes()) if kept.exists() else None
-    if sightings is None or not analysis.answers(sightings, hash_file(clip), settings, detectors):
-        sightings = analysis.look(clip, settings, detectors, progress("look"))
+    made_with = analysis.made_with(hash_file(clip), settings, analysis.models_of(detectors))
+    if sightings is None or not analysis.answers(sightings, made_with):
+        segments = KeptSegments(kept, made_with)
+        sightings = analysis.look(clip, settings, detectors, progress("look"), segments)
         custody.write_private(kept, dump_sightings(sightings))
+        segments.clear()
     if sightings.detections and not sightings.chains:
         chains = analysis.follow(
             clip, sightings.detections, sightings.timeline, settings, detectors, progress("follow")
         )
         sightings = replace(sightings, chains=chains)
         custody.write_private(kept, dump_sightings(sightings))
-    analysis.check_whole(clip, settings, sightings.source.damage())
+    surveys.check_whole(clip, settings, sightings.source.damage())
     followed = analysis.follow_regions(clip, sightings.timeline, settings, progress("follow regions"))
     plan = analysis.make_plan(sightings, settings, followed)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}

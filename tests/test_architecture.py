@@ -38,12 +38,13 @@ LAYERS = {
         "edits",
         "films",
         "clothes",
+        "surveys",
     ),
     3: (
         *("analysis", "rendering", "verification", "custody", "sheets", "queue", "doctor"),
         *("excerpts", "drawing", "frames"),
     ),
-    4: ("pipeline", "batch", "handover", "reports", "bundles", "reel"),
+    4: ("pipeline", "segments", "batch", "handover", "reports", "bundles", "reel"),
     5: ("review", "api", "cli", "__init__", "__main__"),
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -55,6 +56,7 @@ WITHIN = {
     ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
     ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"), ("__init__", "api"),
     ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"), ("reel", "handover"),
+    ("surveys", "media"), ("surveys", "scenes"), ("surveys", "seeking"), ("pipeline", "segments"),
 }  # fmt: skip
 OUTSIDE = {
     0: set(),
