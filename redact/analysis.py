@@ -147,7 +147,7 @@ def join(survey: Survey, parts: Iterable[Part], settings: Settings, models: Mapp
     parts, line = list(parts), survey.timeline
     counts = [(part.looked.whole, part.looked.parts, part.looked.held) for part in parts]
     return Sightings(
-        survey.source, settings.from_time, settings.to_time, settings.fast, models, _versions(), line.times, line.cuts,
+        survey.source, settings.from_time, settings.to_time, settings.fast, models, versions(), line.times, line.cuts,
         line.camera, survey.damaged, tuple(d for part in parts for d in part.detections), (), settings.stream,
         Looked(*map(sum, zip(*counts, strict=True))), settings.threshold,
     )  # fmt: skip
@@ -198,7 +198,7 @@ def _follow(
 def made_with(sha256: str, settings: Settings, models: Mapping[str, str]) -> dict[str, Any]:
     """Return what the sightings of a clip with this hash depend on."""
     how = {name: getattr(settings, name) for name in ("from_time", "to_time", "stream", "fast", "threshold")}
-    return {"sha256": sha256, **how, "models": models, "versions": _versions()}
+    return {"sha256": sha256, **how, "models": models, "versions": versions()}
 
 
 def answers(sightings: Sightings, wanted: Mapping[str, Any]) -> bool:
@@ -211,7 +211,7 @@ def answers(sightings: Sightings, wanted: Mapping[str, Any]) -> bool:
     return all(getattr(sightings.source if name == "sha256" else sightings, name) == v for name, v in wanted.items())
 
 
-def _versions() -> str:
+def versions() -> str:
     """Return the versions of what decodes and looks: another one may see other pictures."""
     return f"redact {version('redact')}, av {version('av')}"
 

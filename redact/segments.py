@@ -1,16 +1,24 @@
-"""The segments of a long clip: kept while it is looked at, so that no run has to look at one again."""
+"""The segments of a long clip: kept one by one, so that no run looks at one again, and looked at beside each other."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
-from redact import custody, surveys
-from redact.sightings import Part, dump_part, load_part
+from redact import analysis, custody, surveys
+from redact.detectors import Detector
+from redact.executors import Executor
+from redact.media import open_clip
+from redact.plan import Settings
+from redact.sightings import Part, Sightings, dump_part, load_part
+from redact.surveys import Stretch
 
 SUFFIX = ".jsonl.gz"
+
+Progress = Callable[[int, int | None], None]
 
 
 class KeptSegments:
@@ -46,3 +54,73 @@ class KeptSegments:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{self._stem}.segment-{number:06}{SUFFIX}"
+
+
+def look(
+    clip: Path,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    kept: KeptSegments,
+    executor: Executor,
+    progress: Callable[[str], Progress],
+) -> Sightings:
+    """Look at every frame of an excerpt once: in one go, or, where other processes do it, at several segments at once.
+
+    Either sees the same.
+
+    Args:
+        clip: the file.
+        settings: from_time and to_time choose the excerpt.
+        detectors: what looks.
+        kept: what is kept of the segments.
+        executor: carries out the looks.
+        progress: from the name of a pass to its progress.
+
+    Raises:
+        InputError: as `surveys.go_through`.
+    """
+    if not executor.apart:
+        return analysis.look(clip, settings, detectors, progress("look"), kept)
+    with open_clip(clip, settings) as reader:
+        untrusted_frames = reader.untrusted_frames
+    if untrusted_frames is not None and untrusted_frames <= surveys.SEGMENT:  # going through it twice is not worth it
+        return executor.submit(analysis.look, clip, settings, detectors, progress=progress("look")).result()
+    calls = executor.submit(surveys.survey, clip, settings, surveys.SEGMENT, progress=progress("survey"))
+    survey, models = calls.result(), executor.submit(analysis.models_of, detectors)
+    parts = _look_beside(clip, settings, detectors, survey.stretches, kept, executor, progress("look"))
+    return analysis.join(survey, parts, settings, models.result())
+
+
+def _look_beside(
+    clip: Path,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    stretches: Sequence[Stretch],
+    kept: KeptSegments,
+    executor: Executor,
+    progress: Progress,
+) -> list[Part]:
+    """Return what is seen in each segment; each is kept as soon as it is there."""
+    done = [0] * len(stretches)
+    total = sum(len(stretch.times) for stretch in stretches)
+
+    def progress_of(number: int) -> Progress:
+        def step(frames: int, _: int | None) -> None:
+            done[number] = frames
+            progress(sum(done), total)
+
+        return step
+
+    parts = {n: part for n in range(len(stretches)) if (part := kept.load(n)) is not None}
+    going: dict[Future[Part], int] = {}
+    for n, stretch in enumerate(stretches):
+        if n not in parts:
+            call = executor.submit(analysis.look_at, clip, settings, detectors, stretch, progress=progress_of(n))
+            going[call] = n
+    while going:
+        for call in wait(going, return_when=FIRST_COMPLETED).done:
+            n = going.pop(call)
+            parts[n] = call.result()
+            kept.save(n, parts[n])
+            progress_of(n)(len(stretches[n].times), None)
+    return [parts[n] for n in range(len(stretches))]
