@@ -6,28 +6,28 @@ that was not enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
-from operator import attrgetter
 from pathlib import Path
+from typing import Any, Protocol
 
+from redact import surveys
 from redact.crew import Crew
 from redact.detectors import Detector, PacedDetector
 from redact.doubts import find_doubts
-from redact.errors import InputError
 from redact.following import Follower
 from redact.geometry import Box
 from redact.looking import Gaze, detect
-from redact.media import Digest, hash_file, open_clip
+from redact.media import Digest, Frame, open_clip
 from redact.people import add_bodies, add_heads
-from redact.plan import ASKED_FOR, FLOW, Detection, Plan, Settings, Source, Track
-from redact.regions import check_inside, hold, place, sightings_of
-from redact.scenes import Clock
-from redact.sightings import Sightings, Timeline
+from redact.plan import ASKED_FOR, FLOW, Detection, Looked, Plan, Settings, Track
+from redact.regions import hold, place, sightings_of
+from redact.sightings import Part, Sightings, Timeline
+from redact.surveys import Stretch, Survey, frames_of
 from redact.tracking import counted, link, make_tracks
 
 Progress = Callable[[int, int | None], None]
@@ -37,7 +37,21 @@ SURE_PERSON = 0.3  # score from which a person implies a head where persons are 
 SURE_HEAD, SURE_S = 0.33, Fraction(2, 5)  # score of a face, and how long after it a head is still where it was carried
 
 
-def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress: Progress) -> Sightings:
+class Keeper(Protocol):
+    """Keeps what was seen in segments of an excerpt, counted from 0, until all of it is."""
+
+    def load(self, number: int) -> Part | None:
+        """Return what is kept of a segment."""
+        ...
+
+    def save(self, number: int, part: Part) -> None:
+        """Keep what was seen in a segment."""
+        ...
+
+
+def look(
+    clip: Path, settings: Settings, detectors: Sequence[Detector], progress: Progress, keeper: Keeper | None = None
+) -> Sightings:
     """Look at every frame of an excerpt once.
 
     Args:
@@ -45,62 +59,98 @@ def look(clip: Path, settings: Settings, detectors: Sequence[Detector], progress
         settings: from_time and to_time choose the excerpt.
         detectors: what looks.
         progress: called with the frames done and a guess of how many there are.
+        keeper: keeps the segments that are done; those that it has are not looked at.
 
     Raises:
-        InputError: the clip cannot be read, the excerpt holds no frame, or the file changed meanwhile.
+        InputError: as `surveys.go_through`.
     """
-    sha256 = hash_file(clip)
-    digest, clock = Digest(), Clock()
-    damaged: list[int] = []
-    size: tuple[int, ...] = ()
-    with open_clip(clip, settings) as reader, Crew() as crew:
+    with Crew() as crew:
         crew.give(import_module, "scipy.optimize")  # which `link` needs after this, and which takes 0.2 s
-        gaze = Gaze(detectors, settings.fast, settings.threshold, crew)
-        for done, frame in enumerate(reader, start=1):
-            if not size:
-                size = frame.picture.shape
-                check_inside(settings.regions, size[1], size[0])
-            digest.add(frame)
-            if frame.damaged:
-                damaged.append(frame.index)
-                check_whole(clip, settings, f"the frame at {float(frame.time):.2f} s is damaged")
-            cut = clock.show(frame.picture, frame.index, frame.time)
-            gaze.look(frame.picture, frame.index, frame.time, cut)
-            progress(done, reader.untrusted_frames)
-        detections, looked = gaze.seen(), gaze.looked()
-        time_base, line, lost, still = reader.time_base, clock.timeline, reader.lost, reader.still
-    if not line.times:
-        raise InputError(
-            f"No frame of {clip.name} lies between --from and --to.", "Choose an excerpt that lies in the clip."
-        )
-    if hash_file(clip) != sha256:
-        raise InputError(f"{clip.name} changed while it was read.", "Wait until it is no longer being written.")
-    source = Source(
-        str(clip.resolve()), sha256, size[1], size[0], line.first, len(line.times), time_base, line.times[0],
-        line.times[-1], digest.hexdigest(), len(damaged), lost, still,
-    )  # fmt: skip
-    return Sightings(
-        source, settings.from_time, settings.to_time, settings.fast, models_of(detectors), _versions(), line.times,
-        line.cuts, line.camera, tuple(damaged), detections, (), settings.stream, looked, settings.threshold,
-    )  # fmt: skip
+        segments = _Segments(partial(Gaze, detectors, settings.fast, settings.threshold, crew), keeper)
+        survey = surveys.go_through(clip, settings, segments.show, progress)
+        return join(survey, segments.parts(), settings, models_of(detectors))
 
 
-def check_whole(clip: Path, settings: Settings, damage: str) -> None:
-    """Refuse a clip of which something could not be decoded, where the settings are strict.
+class _Segments:
+    """Looks at frames in order, at each segment as if nothing had been before it."""
+
+    def __init__(self, begin: Callable[[], Gaze], keeper: Keeper | None) -> None:
+        self._begin, self._keeper = begin, keeper
+        self._parts: list[Part] = []
+        self._gaze: Gaze | None = None
+        self._shown = 0
+
+    def show(self, frame: Frame, cut: bool) -> None:
+        """Take the next frame."""
+        if self._shown % surveys.SEGMENT == 0:
+            if self._finish() and self._keeper:
+                self._keeper.save(len(self._parts) - 1, self._parts[-1])
+            known = self._keeper.load(len(self._parts)) if self._keeper else None
+            self._parts += [known] if known else []
+            self._gaze = None if known else self._begin()
+        self._shown += 1
+        if self._gaze:
+            self._gaze.look(frame.picture, frame.index, frame.time, cut)
+
+    def _finish(self) -> bool:
+        """Wait for the looks at a segment; return whether there was one to be looked at."""
+        if self._gaze is None:
+            return False
+        self._parts.append(self._gaze.part())
+        self._gaze = None
+        return True
+
+    def parts(self) -> list[Part]:
+        """Return what was seen in each segment."""
+        self._finish()
+        return self._parts
+
+
+def look_at(
+    clip: Path, settings: Settings, detectors: Sequence[Detector], stretch: Stretch, progress: Progress
+) -> Part:
+    """Return what `look` sees in one segment of an excerpt.
 
     Args:
         clip: the file.
-        settings: those in force.
-        damage: what could not be decoded, in words; empty where all was.
+        settings: those of the survey that the segment is from.
+        detectors: what looks.
+        stretch: the segment.
+        progress: called with the frames done and the number of frames.
 
     Raises:
-        InputError: it is refused.
+        InputError: the clip cannot be read, or is no longer the one that was surveyed.
     """
-    if settings.strict and damage:
-        raise InputError(
-            f"{clip.name} cannot be decoded whole: {damage}.",
-            "Ask for a new copy of it, or run without --strict: what is damaged is covered whole then.",
-        )
+    for seek in (True, False):
+        digest = Digest()
+        with Crew() as crew:
+            gaze = Gaze(detectors, settings.fast, settings.threshold, crew)
+            for done, frame in enumerate(frames_of(clip, stretch, settings.stream, seek), start=1):
+                digest.add(frame)
+                gaze.look(frame.picture, frame.index, frame.time, frame.index in stretch.cuts)
+                progress(done, len(stretch.times))
+            part = gaze.part()
+        if digest.hexdigest() == stretch.digest:  # what was sought may be decoded otherwise than in order
+            return part
+    raise surveys.changed(clip)
+
+
+def join(survey: Survey, parts: Iterable[Part], settings: Settings, models: Mapping[str, str]) -> Sightings:
+    """Return what was seen in all segments of an excerpt as one.
+
+    Args:
+        survey: what its frames are.
+        parts: what was seen in each segment, in their order.
+        settings: those in force.
+        models: what looked, as `models_of` gives it.
+    """
+    parts, line = list(parts), survey.timeline
+    counts = [(part.looked.whole, part.looked.parts, part.looked.held) for part in parts]
+    return Sightings(
+        survey.source, settings.from_time, settings.to_time, settings.fast, models, versions(), line.times, line.cuts,
+        line.camera, survey.damaged, tuple(d for part in parts for d in part.detections), (), settings.stream,
+        Looked(*map(sum, zip(*counts, strict=True))), settings.threshold,
+    )  # fmt: skip
 
 
 def follow(
@@ -145,14 +195,23 @@ def _follow(
     return tuple(tuple(chain) for chain in follower.chains())
 
 
-def answers(sightings: Sightings, sha256: str, settings: Settings, detectors: Sequence[Detector]) -> bool:
-    """Return whether looking at a clip of this hash again, with these settings, would see the same."""
-    how = attrgetter("from_time", "to_time", "stream", "fast", "threshold")
-    same = sightings.source.sha256 == sha256 and how(sightings) == how(settings)
-    return same and (sightings.models, sightings.versions) == (models_of(detectors), _versions())
+def made_with(sha256: str, settings: Settings, models: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the sightings of a clip with this hash depend on."""
+    how = {name: getattr(settings, name) for name in ("from_time", "to_time", "stream", "fast", "threshold")}
+    return {"sha256": sha256, **how, "models": models, "versions": versions()}
 
 
-def _versions() -> str:
+def answers(sightings: Sightings, wanted: Mapping[str, Any]) -> bool:
+    """Return whether looking again would see the same.
+
+    Args:
+        sightings: of an earlier run.
+        wanted: what those that are wanted depend on, as `made_with` gives it.
+    """
+    return all(getattr(sightings.source if name == "sha256" else sightings, name) == v for name, v in wanted.items())
+
+
+def versions() -> str:
     """Return the versions of what decodes and looks: another one may see other pictures."""
     return f"redact {version('redact')}, av {version('av')}"
 

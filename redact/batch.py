@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import platform
 import re
-import signal
 import stat
 import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from queue import SimpleQueue
 
-from redact import custody, pipeline
-from redact.crew import take_cores
+from redact import analysis, custody, pipeline
 from redact.custody import Workspace
 from redact.detectors import Detector
-from redact.errors import InputError, OutputError, RedactError
+from redact.detectors.eyes import Eyes
+from redact.errors import DependencyError, InputError, OutputError, RedactError
+from redact.executors import Died, Executor, Processes
 from redact.media import hash_file
-from redact.pipeline import Outcome, PassProgress
+from redact.pipeline import HERE, Outcome, PassProgress
 from redact.plan import Settings
 from redact.queue import Job, Queue, Row
 from redact.records import to_plain
 
 QUEUE = "queue.sqlite"
-PAUSE_S = 0.2  # before a process without work asks again
-GRACE_S = 30  # for processes that are told to end
+PAUSE_S = 0.2  # before a thread without work asks again
 SUFFIXES = re.compile(  # of clips, in small letters
     r"\.(3gp|3g2|asf|avi|dav|divx|dv|f4v|flv|gif|h?264|h?265|hevc|m[124]v|m2?ts|mjpe?g|mkv|mov|mp4|mp[eg]|mpeg|mxf|og[mv]"
     r"|qt|rm|rmvb|ts|vob|webm|wmv|jpe?g|png|webp|avif|hei[cf])"
@@ -144,11 +142,12 @@ def _is_no_clip(file: Path) -> str:
 
 @dataclass(frozen=True)
 class _Order:
-    """How clips are to be done; it can be given to other processes."""
+    """How clips are to be done."""
 
     space: Workspace
     settings: Settings
-    load: Load
+    detectors: Sequence[Detector]
+    executor: Executor
     known: bool  # a clip whose copy was released before, under another path as well, is done
 
 
@@ -159,6 +158,7 @@ def run_clips(
     load: Load,
     progress: Callable[[Path, str], pipeline.Progress],
     jobs: int = 1,
+    cluster: str | None = None,
 ) -> Generator[Result]:
     """Run every clip; one that fails does not keep the others from being done. A run goes on where it was interrupted.
 
@@ -166,53 +166,70 @@ def run_clips(
         tree: the clips.
         space: where everything goes.
         settings: for all clips.
-        load: makes the detectors. With several jobs each process calls it, so that it has to be importable.
-        progress: from a clip and the name of a pass to its progress. With several jobs only the queue tells.
+        load: makes the detectors. Other processes that carry out passes call it as well: it has to be importable then.
+        progress: from a clip and the name of a pass to its progress. With other processes only the queue tells.
         jobs: processes; each has its share of the cores.
+        cluster: address of the scheduler of a Dask cluster whose workers carry out the passes instead.
 
     Yields:
-        What became of each clip, as soon as that is known; in their order where there is one job.
+        What became of each clip, as soon as that is known; in their order where no other process is at work.
 
     Raises:
         OutputError: another run is at work there, or the queue or the log cannot be written.
-        DependencyError: weights are missing.
+        DependencyError: weights are missing, or the cluster cannot be reached.
     """
-    order = _Order(space, settings, load, known=not tree.named and not settings.overwrite)
     with custody.hold(space) as lock, Queue(space.private / QUEUE) as queue:
-        queue.enter(tree.clips, json.dumps(to_plain(settings)), tree.skipped, again=tree.named or settings.overwrite)
+        again = tree.named or settings.overwrite
+        queue.enter(tree.clips, json.dumps(to_plain(settings)), tree.skipped, again)
         yield from (Done(clip, copy) for clip, copy in queue.done())
-        if jobs > 1:
-            yield from _run_beside(queue, order, jobs, lock)
-        elif queue.is_waiting():
-            yield from _work_through(queue, order, load(), progress)
+        if not queue.is_waiting():
+            return
+        with _executor(jobs, cluster, lock) as executor:
+            if executor.apart:
+                eyes = _try_eyes(executor, load, checked=cluster is not None)
+                yield from _run_beside(queue, _Order(space, settings, eyes, executor, not again))
+            else:
+                yield from _work_through(queue, _Order(space, settings, load(), executor, not again), progress)
 
 
-def _work_through(
-    queue: Queue, order: _Order, detectors: Sequence[Detector], progress: Callable[[Path, str], pipeline.Progress]
-) -> Iterator[Result]:
+def _executor(jobs: int, cluster: str | None, lock: int) -> Executor:
+    """Return what carries out the passes of a run."""
+    if cluster is None:
+        return Processes(jobs, lock) if jobs > 1 else HERE
+    from redact.cluster import Cluster
+
+    return Cluster(cluster)
+
+
+def _work_through(queue: Queue, order: _Order, progress: Callable[[Path, str], pipeline.Progress]) -> Iterator[Result]:
     """Do what waits, until nothing does."""
     while True:
         job = queue.take(custody.log_length(order.space))
         if job is not None:
-            yield _run_job(job, queue, order, detectors, partial(progress, job.clip))
+            yield _run_job(job, queue, order, partial(progress, job.clip))
         elif queue.is_waiting():  # for the end of a clip of the same name, whose files it must not share
             time.sleep(PAUSE_S)
         else:
             return
 
 
-def _run_job(job: Job, queue: Queue, order: _Order, detectors: Sequence[Detector], progress: PassProgress) -> Result:
+def _run_job(job: Job, queue: Queue, order: _Order, progress: PassProgress) -> Result:
     """Run one clip, and note what became of it."""
     begin, clip = time.monotonic(), job.clip
     try:
         if found := _find_done(job, order):
             queue.finish(job, found.copy, found.length, begin)
             return Done(clip, found.copy)
-        outcome = pipeline.run(clip, order.space, order.settings, detectors, queue.watch(job, progress))
+        watched = queue.watch(job, progress)
+        outcome = pipeline.run(clip, order.space, order.settings, order.detectors, watched, order.executor)
         queue.finish(job, outcome.copy, outcome.plan.source.ends - outcome.plan.source.begins, begin)
         return outcome
+    except CancelledError:  # the whole run ends
+        raise
     except RedactError as error:
         failure = Failure(clip, error)
+    except Died as died:
+        failure = Failure(clip, _died(clip, died))
     except MemoryError:
         failure = Failure(
             clip, InputError(f"There is not enough memory for {clip.name}.", "Cut it, or make it smaller.")
@@ -225,6 +242,14 @@ def _run_job(job: Job, queue: Queue, order: _Order, detectors: Sequence[Detector
     return failure
 
 
+def _died(clip: Path, died: Died) -> InputError:
+    """Return the error for a clip whose processes have died."""
+    return InputError(
+        f"The process that worked on {clip.name} {died}. The file may be damaged or hostile, or memory was short.",
+        "Run this clip again on its own; if that fails too, open it only on a machine that holds nothing else.",
+    )
+
+
 def _find_done(job: Job, order: _Order) -> custody.Released | None:
     """Return the copy that was released before: by a run that was ended right after that, or for the same content."""
     if job.clip.exists() and not job.clip.is_file():
@@ -235,93 +260,80 @@ def _find_done(job: Job, order: _Order) -> custody.Released | None:
     return custody.find_released(order.space, hash_file(job.clip), order.settings, after)
 
 
-def _run_beside(queue: Queue, order: _Order, jobs: int, lock: int) -> Iterator[Result]:
-    """Do what waits in several processes. One that dies costs the clip that it worked on, and is replaced."""
-    workers: dict[Connection, tuple[int, SpawnProcess]] = {}
+def _run_beside(queue: Queue, order: _Order) -> Iterator[Result]:
+    """Do what waits, several clips at once: a thread for each asks for its passes, one after the other."""
+    told: SimpleQueue[Result | Exception | None] = SimpleQueue()
+    stopping = threading.Event()
+
+    def work() -> None:
+        try:
+            for result in _work_through(queue, order, _show_nothing):
+                told.put(result)
+                if stopping.is_set():
+                    break
+        except Exception as error:
+            told.put(error)
+        told.put(None)
+
+    threads = [threading.Thread(target=work) for _ in range(order.executor.places)]
     try:
-        for number in range(jobs):
-            _start(workers, number, order, jobs, lock)
-        while workers:
-            for pipe in [p for p in wait(list(workers)) if isinstance(p, Connection)]:
-                try:
-                    result = pipe.recv()
-                except (EOFError, OSError):
-                    number, process = workers.pop(pipe)
-                    process.join()
-                    if process.exitcode:
-                        yield _set_aside(queue, process)
-                        _start(workers, number, order, jobs, lock)
-                    continue
-                if isinstance(result, RedactError):
-                    raise result
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        while left:
+            result = told.get()
+            if isinstance(result, CancelledError):
+                raise DependencyError(
+                    "The cluster is no longer there, or has cancelled what it was given.",
+                    "Look at its scheduler, and run the same command again: it goes on where it stopped.",
+                )
+            if isinstance(result, Exception):
+                raise result
+            if result is None:
+                left -= 1
+            else:
                 yield result
     finally:
-        for _, process in workers.values():
-            process.terminate()
-        for _, process in workers.values():
-            process.join(GRACE_S)
-            process.kill()
+        stopping.set()
+        order.executor.__exit__(None, None, None)  # ends what the threads wait for
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
 
 
-def _start(
-    workers: dict[Connection, tuple[int, SpawnProcess]], number: int, order: _Order, jobs: int, lock: int
-) -> None:
-    """Start a process that does what waits."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    held = Connection(os.dup(lock))  # only what the module knows can be handed over
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(number, jobs, order, theirs, held))
-    process.start()
-    theirs.close()
-    held.close()
-    workers[ours] = number, process
-
-
-def _set_aside(queue: Queue, process: SpawnProcess) -> Failure:
-    """Return the failure of the clip that a process worked on when it died."""
-    code = process.exitcode or 0
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-    job = queue.held_by(process.pid or 0)
-    if job is None:
-        raise RedactError(f"A process that redacts {how} before it had begun.", "Try again with fewer --jobs.")
-    error = InputError(
-        f"The process that worked on {job.clip.name} {how}. The file may be damaged or hostile, or memory was short.",
-        "Run this clip again on its own; if that fails too, open it only on a machine that holds nothing else.",
-    )
-    queue.fail(job, error.exit_code, str(error))
-    return Failure(job.clip, error)
-
-
-def _work(number: int, jobs: int, order: _Order, pipe: Connection, lock: Connection) -> None:
-    """Do what waits, in a process of its own, and send what became of it.
+def _try_eyes(executor: Executor, load: Load, checked: bool) -> Eyes:
+    """Return the detectors, loaded once, so that what keeps all clips from being done is told before the first.
 
     Args:
-        number: of this process, from 0.
-        jobs: how many there are.
-        order: how it is to be done.
-        pipe: takes a `Result` for each clip, or the error that keeps all of them from being done.
-        lock: keeps the lock of the run for as long as this process lives.
+        executor: loads them.
+        load: makes them.
+        checked: whether other processes may have other ones, and have to make sure that theirs are the same.
+
+    Raises:
+        RedactError: that cannot be.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    take_cores(number, jobs)
-    with suppress(KeyboardInterrupt):
-        try:
-            detectors = order.load()
-            with Queue(order.space.private / QUEUE) as queue:
-                for result in _work_through(queue, order, detectors, _show_nothing):
-                    pipe.send(result)
-        except RedactError as error:
-            pipe.send(error)
-    lock.close()
+    try:
+        models = executor.submit(analysis.models_of, Eyes(load)).result()
+    except Died as died:
+        raise RedactError(
+            f"A process that redacts {died}, before it had begun.", "Make room in memory, or take fewer --jobs."
+        ) from died
+    return Eyes(partial(_load_alike, load, analysis.versions(), models) if checked else load)
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it has died: nobody would hear what becomes of its clip."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _load_alike(load: Load, versions: str, models: Mapping[str, str]) -> Sequence[Detector]:
+    """Return the detectors of this machine.
+
+    Raises:
+        DependencyError: they are others than those of the run, and would see something else.
+    """
+    detectors = load()
+    if (analysis.versions(), analysis.models_of(detectors)) != (versions, models):
+        raise DependencyError(
+            f"The worker on {platform.node()} has other versions or models than this run: {analysis.versions()}.",
+            "Install the same redact and av on all machines, and the same weights: `redact models list` shows them.",
+        )
+    return detectors
 
 
 def _show_nothing(clip: Path, name: str) -> pipeline.Progress:

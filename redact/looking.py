@@ -22,6 +22,7 @@ from redact.detectors.looks import Look, once
 from redact.geometry import Box, join
 from redact.plan import Detection, Looked
 from redact.scenes import to_thumbnail
+from redact.sightings import Part
 from redact.stillness import Memory, to_grey
 from redact.tracking import KEEP_SCORE, TURNED
 
@@ -108,6 +109,10 @@ class Gaze:
             return True
         since = time - self._key[0]
         return since >= RARE_KEY_S or (since >= KEY_S and self._key[1].result().new)
+
+    def part(self) -> Part:
+        """Return what was seen so far, and how much was looked at."""
+        return Part(self.seen(), self.looked())
 
     def seen(self) -> tuple[Detection, ...]:
         """Return what was seen so far, in the order of the frames."""

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from redact import analysis, custody, rendering, sheets, verification
+from redact import analysis, custody, rendering, segments, sheets, surveys, verification
 from redact import detectors as installed
 from redact.analysis import DAMAGED
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
+from redact.executors import Executor, Here
 from redact.media import hash_file, is_still
-from redact.plan import AUDIO, Plan, Settings, Verdict
+from redact.plan import AUDIO, Plan, Settings, Track, Verdict
 from redact.records import dump_plan, load_plan, to_bytes, to_plain
+from redact.segments import KeptSegments
 from redact.sightings import dump_sightings, load_sightings
 from redact.verification import Findings
 
@@ -32,6 +34,7 @@ LOOKED_WITH = (
     "threshold",
     "fast",
 )  # settings that plans depend on
+HERE = Here()
 ROUNDS = 3  # a copy is made at most this often with what was found in the one before
 
 
@@ -46,11 +49,24 @@ class Outcome:
 
 
 def run(
-    clip: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+    clip: Path,
+    space: Workspace,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: PassProgress,
+    executor: Executor = HERE,
 ) -> Outcome:
     """Turn a clip into a checked copy: analyse, render, verify, release.
 
     A plan that an earlier run left for the same clip and excerpt is used as it is.
+
+    Args:
+        clip: the file.
+        space: where everything goes.
+        settings: those in force.
+        detectors: what looks; `Eyes` where other processes do.
+        progress: from the name of a pass to its progress.
+        executor: carries out the passes.
 
     Raises:
         RedactError: one of its kinds; nothing was released then.
@@ -58,9 +74,11 @@ def run(
     sha256 = hash_file(clip)
     custody.release_name(space, clip, sha256, settings, custody.suffix_of(is_still(clip)))
     path = custody.private_path(space, clip, sha256, ".plan.json")
-    plan = _reusable_plan(path, settings, detectors) or _look_and_plan(clip, path, space, settings, detectors, progress)
+    models = executor.submit(analysis.models_of, detectors).result()
+    plan = _reusable_plan(path, settings, models)
+    plan = plan or _look_and_plan(clip, path, space, settings, detectors, progress, executor)
     custody.write_private(path, to_bytes(dump_plan(plan)))
-    return release(plan, clip, space, detectors, progress)
+    return release(plan, clip, space, detectors, progress, executor)
 
 
 def analyse(
@@ -85,7 +103,14 @@ def analyse(
     return plan, path
 
 
-def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detector], progress: PassProgress) -> Outcome:
+def release(
+    plan: Plan,
+    clip: Path,
+    space: Workspace,
+    detectors: Sequence[Detector],
+    progress: PassProgress,
+    executor: Executor = HERE,
+) -> Outcome:
     """Render a plan, check the copy and release it. Faces that are found in the copy are added, and it is made again.
 
     Args:
@@ -94,11 +119,12 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
         space: where everything goes.
         detectors: what looks at the copy.
         progress: from the name of a pass to its progress.
+        executor: carries out the passes.
 
     Raises:
         RedactError: one of its kinds; nothing was released then.
     """
-    analysis.check_whole(clip, plan.settings, plan.source.damage())
+    surveys.check_whole(clip, plan.settings, plan.source.damage())
     suffix = custody.suffix_of(plan.source.still)
     custody.release_name(space, clip, plan.source.sha256, plan.settings, suffix)
     details = {"clip": str(clip), **custody.identity(plan.source.sha256, plan.settings)}
@@ -107,14 +133,19 @@ def release(plan: Plan, clip: Path, space: Workspace, detectors: Sequence[Detect
         what = "Nobody" if analysis.covers_faces(plan.settings) else "Nothing to cover"
         raise ReviewRequired(f"{what} was found in {clip.name}. That may be wrong, so it was not released.")
     partial = custody.private_path(space, clip, plan.source.sha256, ".partial" + suffix)
-    partial.unlink(missing_ok=True)
+    _remove(partial)
     try:
-        checkers = face_detectors(detectors, plan.settings)
-        plan, verdict = _render_until_clean(plan, clip, partial, space, details, checkers, progress)
+        plan, verdict = _render_until_clean(plan, clip, partial, space, details, detectors, progress, executor)
         copy = custody.release(space, partial, plan, verdict, clip)
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
     return Outcome(clip, plan, verdict, copy)
+
+
+def _remove(partial: Path) -> None:
+    """Remove a copy that is not released, and what was to become one."""
+    for path in (partial, *rendering.unfinished(partial)):
+        path.unlink(missing_ok=True)
 
 
 def _found_enough(plan: Plan) -> bool:
@@ -131,14 +162,15 @@ def _render_until_clean(
     details: Mapping[str, Any],
     detectors: Sequence[Detector],
     progress: PassProgress,
+    executor: Executor,
 ) -> tuple[Plan, Verdict]:
     """Render and verify, and do it again with what was found; return the plan and the verdict that passed."""
     remaining = custody.private_path(space, clip, plan.source.sha256, ".remaining.png")
     for last in [False] * (ROUNDS - 1) + [True]:
-        custody.write_private(partial, b"")  # whoever encodes into it leaves its mode as it is
-        rendering.render(plan, clip, partial, progress("render"))
+        made = executor.submit(rendering.render_beside, plan, clip, partial, progress=progress("render")).result()
+        made.replace(partial)
         custody.record(space, "render", {**details, **_put_in(plan.settings), "settings": to_plain(plan.settings)})
-        findings = verification.verify(partial, plan, clip, detectors, progress("verify"))
+        findings = executor.submit(_verify, partial, plan, clip, detectors, progress=progress("verify")).result()
         verdict = findings.verdict
         custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
         if verdict.passed:
@@ -147,10 +179,15 @@ def _render_until_clean(
         if last or not findings.faces:
             break
         partial.unlink()
-        plan = _repair(plan, clip, findings, space, detectors, progress)
+        plan = _repair(plan, clip, findings, space, detectors, progress, executor)
     found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
     sheet = _draw_remaining(plan, partial, findings, remaining, progress)
     raise VerificationError(f"The copy of {clip.name} did not pass: {found}.", sheet)
+
+
+def _verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], progress: Progress) -> Findings:
+    """Return what verifying a copy shows."""
+    return verification.verify(copy, plan, clip, face_detectors(detectors, plan.settings), progress)
 
 
 def _put_in(settings: Settings) -> dict[str, str]:
@@ -159,11 +196,18 @@ def _put_in(settings: Settings) -> dict[str, str]:
 
 
 def _repair(
-    plan: Plan, clip: Path, findings: Findings, space: Workspace, detectors: Sequence[Detector], progress: PassProgress
+    plan: Plan,
+    clip: Path,
+    findings: Findings,
+    space: Workspace,
+    detectors: Sequence[Detector],
+    progress: PassProgress,
+    executor: Executor,
 ) -> Plan:
     """Return the plan with the faces that were found, each followed through the clip, and keep it."""
     seen = [d for chain in findings.faces for d in chain]
-    chains = analysis.follow(clip, seen, findings.timeline, plan.settings, detectors, progress("follow again"))
+    given = clip, seen, findings.timeline, plan.settings, detectors
+    chains = executor.submit(analysis.follow, *given, progress=progress("follow again")).result()
     repaired = analysis.add_faces(plan, chains, findings.timeline)
     custody.write_private(
         custody.private_path(space, clip, plan.source.sha256, ".plan.json"), to_bytes(dump_plan(repaired))
@@ -220,21 +264,28 @@ def _look_and_plan(
     settings: Settings,
     detectors: Sequence[Detector],
     progress: PassProgress,
+    executor: Executor = HERE,
 ) -> Plan:
     """Return a new plan, from the detections of an earlier run where these still hold."""
     kept = path.with_name(path.name.replace(".plan.json", ".detections.jsonl.gz"))
     sightings = load_sightings(kept.read_bytes()) if kept.exists() else None
-    if sightings is None or not analysis.answers(sightings, hash_file(clip), settings, detectors):
-        sightings = analysis.look(clip, settings, detectors, progress("look"))
+    models = executor.submit(analysis.models_of, detectors).result()
+    made_with = analysis.made_with(hash_file(clip), settings, models)
+    if sightings is None or not analysis.answers(sightings, made_with):
+        parts = KeptSegments(kept, made_with)
+        sightings = segments.look(clip, settings, detectors, parts, executor, progress)
         custody.write_private(kept, dump_sightings(sightings))
+        parts.clear()
     if sightings.detections and not sightings.chains:
-        chains = analysis.follow(
-            clip, sightings.detections, sightings.timeline, settings, detectors, progress("follow")
-        )
+        seen = clip, sightings.detections, sightings.timeline, settings, detectors
+        chains = executor.submit(analysis.follow, *seen, progress=progress("follow")).result()
         sightings = replace(sightings, chains=chains)
         custody.write_private(kept, dump_sightings(sightings))
-    analysis.check_whole(clip, settings, sightings.source.damage())
-    followed = analysis.follow_regions(clip, sightings.timeline, settings, progress("follow regions"))
+    surveys.check_whole(clip, settings, sightings.source.damage())
+    followed: list[Track] = []
+    if any(region.follow for region in settings.regions):
+        drawn = clip, sightings.timeline, settings
+        followed = executor.submit(analysis.follow_regions, *drawn, progress=progress("follow regions")).result()
     plan = analysis.make_plan(sightings, settings, followed)
     details = {"models": to_plain(plan.models), "settings": to_plain(settings), "tracks": len(plan.tracks)}
     details["looked"] = to_plain(sightings.looked)
@@ -242,7 +293,7 @@ def _look_and_plan(
     return plan
 
 
-def _reusable_plan(path: Path, settings: Settings, detectors: Sequence[Detector]) -> Plan | None:
+def _reusable_plan(path: Path, settings: Settings, models: Mapping[str, str]) -> Plan | None:
     """Return the plan of an earlier run with the settings of this one, or None where there is none.
 
     Raises:
@@ -253,7 +304,7 @@ def _reusable_plan(path: Path, settings: Settings, detectors: Sequence[Detector]
         return None
     plan = read_plan(path)
     differ = [field for field in LOOKED_WITH if getattr(plan.settings, field) != getattr(settings, field)]
-    differ += ["models"] if plan.models != analysis.models_of(detectors) else []
+    differ += ["models"] if plan.models != models else []
     if differ:
         raise OutputError(
             f"There is a plan of this clip that was made otherwise ({', '.join(differ)}): {path}.",

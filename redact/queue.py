@@ -1,13 +1,14 @@
 """The queue of a batch, on disk: one row for each clip, and one for each of its passes.
 
 It says what is to be done and how far that is. What was found and what was released stand in plans, copies and the log:
-a queue that is lost costs no more than looking these up again. Several processes may use it at once.
+a queue that is lost costs no more than looking these up again. Several threads and processes may use it at once.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,6 @@ CREATE TABLE IF NOT EXISTS clips (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     log_length INTEGER NOT NULL DEFAULT 0,  -- lines of the private log when it was first begun
-    worker INTEGER,  -- process that works on it
     code INTEGER NOT NULL DEFAULT 0,
     reason TEXT NOT NULL DEFAULT '',
     copy BLOB,
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS passes (
 """
 _NEXT = """
 UPDATE clips
-SET state = 'running', worker = ?, attempts = attempts + 1, log_length = iif(attempts, log_length, ?)
+SET state = 'running', attempts = attempts + 1, log_length = iif(attempts, log_length, ?)
 WHERE number = (
     SELECT number FROM clips
     WHERE place IS NOT NULL AND state = 'waiting' AND stem NOT IN (SELECT stem FROM clips WHERE state = 'running')
@@ -121,10 +121,10 @@ class Queue:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._lock = path, threading.RLock()
         with self._translated():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
-            self._base = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+            self._base = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
             self._base.executescript(_TABLES)
 
     def __enter__(self) -> Queue:
@@ -157,7 +157,7 @@ class Queue:
                 if old_stamp != stamp or state == "failed" or gone:
                     self._forget(path)
                 self._add(clip, place, stamp, size, "waiting", "")
-            self._run("UPDATE clips SET state = 'waiting', worker = NULL WHERE state = 'running'")
+            self._run("UPDATE clips SET state = 'waiting' WHERE state = 'running'")
             for file, reason in skipped.items():
                 self._add(file, None, "", 0, "skipped", reason)
 
@@ -175,9 +175,9 @@ class Queue:
         )
 
     def take(self, log_length: int) -> Job | None:
-        """Return the next clip for this process, or None where none can be begun now."""
+        """Return the next clip, which nobody else will get, or None where none can be begun now."""
         with self._changing():
-            rows = self._run(_NEXT, os.getpid(), log_length, PATIENCE)
+            rows = self._run(_NEXT, log_length, PATIENCE)
             return Job(rows[0][0], Path(os.fsdecode(rows[0][1])), *rows[0][2:]) if rows else None
 
     def is_waiting(self) -> bool:
@@ -239,14 +239,6 @@ class Queue:
                 "UPDATE clips SET state = 'failed', code = ?, reason = ? WHERE number = ?", code, text, job.number
             )
 
-    def held_by(self, worker: int) -> Job | None:
-        """Return the clip that a process works on."""
-        with self._translated():
-            rows = self._run(
-                "SELECT number, path, attempts, log_length FROM clips WHERE state = 'running' AND worker = ?", worker
-            )
-            return Job(rows[0][0], Path(os.fsdecode(rows[0][1])), *rows[0][2:]) if rows else None
-
     def rows(self) -> list[Row]:
         """Return what is known of every clip: those of the last run in their order, then others."""
         with self._translated():
@@ -278,9 +270,10 @@ class Queue:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the errors of the data base into one with advice."""
+        """Let one thread at a time use the data base, and turn its errors into one with advice."""
         try:
-            yield
+            with self._lock:
+                yield
         except (sqlite3.Error, OSError, ValueError) as error:
             raise OutputError(
                 f"The queue {self._path} cannot be used: {error}.",

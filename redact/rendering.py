@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
+from redact.disk import unwritable
 from redact.effects import Coverer
 from redact.errors import PlanError
 from redact.media import Digest, open_excerpt, open_sound, open_writer
 from redact.plan import Plan
 
 Progress = Callable[[int, int | None], None]
+
+
+def render_beside(plan: Plan, clip: Path, partial: Path, progress: Progress) -> Path:
+    """Write the covered copy of the plan's excerpt to a new file beside the one that it will be, and return that.
+
+    Where a pass is carried out again because its process is thought to have died, both may still write.
+
+    Raises:
+        RedactError: as `render`.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(partial.suffix, f"{partial.stem}-", partial.parent)
+    except OSError as error:
+        raise unwritable(partial, error) from error
+    os.close(descriptor)
+    try:
+        render(plan, clip, Path(name), progress)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def unfinished(partial: Path) -> list[Path]:
+    """Return the files of `render_beside` that are still there."""
+    return list(partial.parent.glob(f"{glob.escape(partial.stem)}-????????{partial.suffix}"))
 
 
 def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:

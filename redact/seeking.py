@@ -64,6 +64,14 @@ class FrameSeeker:
             IndexError: it is not in the excerpt.
             InputError: the clip cannot be read, or no longer holds it.
         """
+        return self.seek(frame) or self._from_beginning(frame)
+
+    def seek(self, frame: int) -> Frame | None:
+        """Return a frame of the excerpt, or None where it can only be had from the clip's beginning on.
+
+        Raises:
+            IndexError: it is not in the excerpt.
+        """
         if not 0 <= frame - self._first < len(self._times):
             raise IndexError(f"frame {frame} is not in the excerpt")
         if frame in self._kept:
@@ -77,7 +85,7 @@ class FrameSeeker:
             if found := self._walk(frame):
                 return found
             self._next = None
-        return self._from_beginning(frame)
+        return None
 
     def _walk(self, frame: int) -> Frame | None:
         """Decode up to a frame; None where what is decoded does not have the times that it should have."""

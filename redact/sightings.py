@@ -11,7 +11,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from itertools import pairwise
@@ -117,12 +117,46 @@ class Sightings:
         return Timeline(self.source.first, self.times, self.cuts, self.camera)
 
 
+@dataclass(frozen=True)
+class Part:
+    """What was seen in one segment of an excerpt.
+
+    Attributes:
+        detections: in the order of their frames.
+        looked: how much the looks for faces were taken at.
+    """
+
+    detections: tuple[Detection, ...]
+    looked: Looked
+
+
+def dump_part(part: Part, made_with: Mapping[str, Any]) -> bytes:
+    """Return what was seen in a segment, and what that depends on, as compressed JSON lines."""
+    return _pack([to_plain(made_with), to_plain(part.looked), *map(to_plain, part.detections)])
+
+
+def load_part(data: bytes, made_with: Mapping[str, Any]) -> Part | None:
+    """Return what `dump_part` wrote; None where it depends on something else, or is damaged."""
+    try:
+        head, looked, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
+        if head != to_plain(made_with):
+            return None
+        seen = tuple(from_plain(row, Detection, "a detection") for row in rows)
+        return Part(seen, from_plain(looked, Looked, "a segment, looked"))
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError, PlanError):
+        return None
+
+
 def dump_sightings(sightings: Sightings) -> bytes:
     """Return sightings as compressed JSON lines: one about the clip, one for each detection, one for each chain."""
     rows = ("detections", "chains")
     head = {f.name: to_plain(getattr(sightings, f.name)) for f in fields(sightings) if f.name not in rows}
-    lines = [json.dumps(head), *(json.dumps(to_plain(row)) for name in rows for row in getattr(sightings, name))]
-    return gzip.compress("".join(line + "\n" for line in lines).encode(), mtime=0)
+    return _pack([head, *(to_plain(row) for name in rows for row in getattr(sightings, name))])
+
+
+def _pack(rows: Iterable[Any]) -> bytes:
+    """Return rows as compressed JSON lines."""
+    return gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0)
 
 
 def load_timeline(data: bytes) -> tuple[Source, Timeline]:

@@ -43,7 +43,7 @@ def test_a_program_analyses_renders_and_verifies(clip: MadeClip, tmp_path: Path)
     verdict = redact.verify(outcome.copy, plan, detectors=eyes)
     assert verdict.passed
     assert not redact.verify(clip.path, plan, detectors=eyes).passed
-    assert passes == ["look", "follow", "follow regions"]
+    assert passes == ["look", "follow"]
 
 
 def test_a_plan_may_be_in_a_file_and_its_clip_elsewhere(clip: MadeClip, tmp_path: Path, fake: FakeDetector) -> None:

@@ -15,8 +15,8 @@ from redact import errors
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    0: ("errors", "geometry", "crew", "disk"),
-    1: ("plan", "graphs", "records", "sightings", "regions", "boxes", "residue", "exchange", "captions"),
+    0: ("errors", "geometry", "crew", "disk", "executors"),
+    1: ("plan", "graphs", "records", "sightings", "regions", "boxes", "residue", "exchange", "captions", "cluster"),
     2: (
         "media",
         "seeking",
@@ -39,12 +39,13 @@ LAYERS = {
         "keyframes",
         "films",
         "clothes",
+        "surveys",
     ),
     3: (
         *("analysis", "rendering", "verification", "custody", "sheets", "queue", "doctor"),
         *("excerpts", "drawing", "frames"),
     ),
-    4: ("pipeline", "batch", "handover", "reports", "bundles", "reel"),
+    4: ("pipeline", "segments", "batch", "handover", "reports", "bundles", "reel"),
     5: ("review", "api", "cli", "__init__", "__main__"),
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -57,10 +58,12 @@ WITHIN = {
     ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"), ("__init__", "api"),
     ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"), ("reel", "handover"),
     ("edits", "keyframes"),
+    ("surveys", "media"), ("surveys", "scenes"), ("surveys", "seeking"), ("pipeline", "segments"),
+    ("executors", "crew"),
 }  # fmt: skip
 OUTSIDE = {
     0: set(),
-    1: set(),
+    1: {"distributed"},
     2: {"numpy", "cv2", "scipy", "av", "PIL", "pillow_heif", "onnxruntime", "platformdirs", "moviepy"},
     3: {"numpy", "cv2", "packaging"},
     4: {"numpy"},
@@ -110,7 +113,7 @@ def test_no_room_imports_from_a_layer_that_it_may_not() -> None:
     assert wrong == []
 
 
-def test_only_the_command_line_prints_and_av_moviepy_and_servers_have_a_room_each() -> None:
+def test_only_the_command_line_prints_and_av_moviepy_distributed_and_servers_have_a_room_each() -> None:
     wrong = []
     for room, files in rooms().items():
         for path, tree in files:
@@ -123,8 +126,9 @@ def test_only_the_command_line_prints_and_av_moviepy_and_servers_have_a_room_eac
                 wrong.append(f"{path.name}: a server")
             if room != "media" and "av" in names:
                 wrong.append(f"{path.name}: av")
-            if room != "films" and "moviepy" in names:
-                wrong.append(f"{path.name}: moviepy")
+            for library, home in (("moviepy", "films"), ("distributed", "cluster")):
+                if room != home and library in names:
+                    wrong.append(f"{path.name}: {library}")
     assert wrong == []
 
 

@@ -167,7 +167,7 @@ def test_status_shows_how_far_a_run_is_while_it_goes_on(redact: Redact, tree: Pa
     assert (seen[0]["time_left_s"], seen[0]["clips"]["failed"], seen[0]["clips"]["skipped"]) == (None, 1, 3)
     assert seen[1]["time_left_s"] is not None
     running = next(row for row in seen[1]["rows"] if row["state"] == "running")
-    assert list(running["passes"]) == ["look", "follow", "follow regions", "render"]
+    assert list(running["passes"]) == ["look", "follow", "render"]
     assert running["passes"]["look"] == {"done": 6, "total": 6}
     status = redact("status", out)
     assert "broken.mp4 cannot be read" in status.out

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from redact.plan import Detection
 from tests.clips import moving_portrait, write_clip
 from tests.fakes import FakeDetector
 
-FRAMES = 6
+FRAMES, LONG = 6, 40
 WIDTH, HEIGHT = 160, 120
 
 
@@ -71,3 +73,32 @@ class DyingDetector(FakeDetector):
 def load_dying() -> list[FakeDetector]:
     """Return a detector that dies of dark clips."""
     return [DyingDetector(faces_of())]
+
+
+class Witness(FakeDetector):
+    """Writes down what it looks at, and ends its whole process once, in the middle of a clip.
+
+    Args:
+        notes: a folder for what it writes, which other processes have as well.
+        deadly: the frame at which it dies; None for none.
+    """
+
+    def __init__(self, notes: Path, deadly: int | None) -> None:
+        super().__init__(faces_of(LONG))
+        self._notes, self._deadly = notes, deadly
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Note the look, and die or see the face."""
+        line = f"{zlib.crc32(picture.tobytes())} {frame} {zlib.crc32(repr(looks).encode())} {os.getpid()}\n"
+        with (self._notes / "looks").open("a") as file:
+            file.write(line)
+        if frame == self._deadly:
+            with suppress(FileExistsError):
+                (self._notes / "died").touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().detect(picture, frame, looks)
+
+
+def load_witness(notes: Path, deadly: int | None = None) -> list[FakeDetector]:
+    """Return a detector that writes down what it looks at."""
+    return [Witness(notes, deadly)]

@@ -199,6 +199,11 @@ OUTPUT = click.option(
 MOVED_CLIP = click.option(
     "--clip", type=click.Path(path_type=Path), metavar="CLIP", help="The clip, where it was moved since."
 )
+CLUSTER = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Let the workers of a Dask cluster do the passes: tcp://host:8786 or tls://...; they must see the same paths.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 
 

@@ -13,7 +13,18 @@ from typing import Any
 import click
 
 from redact.cli.exchange import DETECTIONS, LABEL, bring
-from redact.cli.options import DEFAULTS, JSON, MOVED_CLIP, OUTPUT, TO_ANALYSE, TO_RENDER, Bars, options, settings_from
+from redact.cli.options import (
+    CLUSTER,
+    DEFAULTS,
+    JSON,
+    MOVED_CLIP,
+    OUTPUT,
+    TO_ANALYSE,
+    TO_RENDER,
+    Bars,
+    options,
+    settings_from,
+)
 from redact.cli.results import outcome_json, print_checks, print_path, say_skipped, shown, summarize, tell
 from redact.errors import PlanError, UsageError, VerificationError
 from redact.plan import Verdict
@@ -29,10 +40,13 @@ from redact.records import to_plain
     default=1,
     type=click.IntRange(1),
     metavar="N",
-    help="Do N clips beside each other, each with its share of the cores; 1.",
+    help="Let N processes work beside each other, each with its share of the cores; 1.",
 )
+@CLUSTER
 @JSON
-def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool, **given: Any) -> None:
+def run_command(
+    clips: tuple[Path, ...], output: Path, jobs: int, cluster: str | None, as_json: bool, **given: Any
+) -> None:
     """Turn clips, and all clips in folders, into checked copies in OUT/release."""
     from redact import batch, custody, media
     from redact.detectors import load_detectors
@@ -40,12 +54,15 @@ def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool,
     settings = settings_from(DEFAULTS, given)
     if output.suffix.lower() in custody.COPY_SUFFIXES and (len(clips) > 1 or clips[0].is_dir()):
         raise UsageError("With several clips, -o names a folder, not a copy.")
+    if cluster and jobs > 1:
+        raise UsageError("--jobs is for this machine; with --cluster its workers say how many there are.")
     begin = time.monotonic()
     tree = batch.find_clips(clips, custody.locate_workspace(output))
     say_skipped(tree.skipped)
     media.prepare()  # while the detectors are loaded
     load = partial(load_detectors, settings)
-    detectors = load() if jobs == 1 else []
+    apart = jobs > 1 or cluster is not None
+    detectors = [] if apart else load()
     bars = Bars()
     titles = len(tree.clips) > 1
     code, rows = 0, []
@@ -53,9 +70,10 @@ def run_command(clips: tuple[Path, ...], output: Path, jobs: int, as_json: bool,
         tree,
         custody.open_workspace(output),
         settings,
-        load if jobs > 1 else lambda: detectors,
+        load if apart else lambda: detectors,
         lambda clip, name: bars(f"{shown(clip.name)}: {name}" if titles else name),
         jobs,
+        cluster,
     )
     try:
         with closing(running) as results:
