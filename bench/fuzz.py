@@ -22,6 +22,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ import cv2
 
 from bench.children import Ended, run_child
 from bench.faults import run_redact
-from redact import detectors, marks, weights
+from redact import detectors, marks
 from redact.batch import QUEUE
 from redact.detectors.marks import MarkDetector
 from redact.plan import Settings
+from redact.weights import card
 from tests.clips import portrait
 from tests.trees import load_fake, write_small
 
@@ -165,8 +167,8 @@ def prepare(folder: Path) -> None:
     added = run_redact("camera", "add", "gate", "--clip", folder / "clip.mp4", "--region", "8,8,40,20")
     assert added == 0
     marks.add("emblem", portrait(0.6))
-    cards = Path(weights.__file__).parent.parent / "models"
-    shutil.copytree(cards, folder / "cards")
+    with resources.as_file(resources.files("redact.models")) as cards:
+        shutil.copytree(cards, folder / "cards")
 
 
 def run_all(*commands: list[object]) -> int:
@@ -204,7 +206,7 @@ def cases() -> dict[str, Case]:
 
     def with_cards(folder: Path) -> Callable[[], int]:
         def call() -> int:
-            weights.files = lambda _: folder / "cards"  # type: ignore[assignment]
+            card.files = lambda _: folder / "cards"  # type: ignore[assignment]
             return run_redact("run", folder / "clip.mp4", "-o", folder / "out")
 
         return call
