@@ -185,22 +185,31 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_he
     _reach(rows[::-1], frames[::-1], seen[-1].frame, motion_of(seen[-MOTION_SIGHTINGS:], timeline), timeline)
     known = {d.frame for d in seen}
     _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen, timeline)
-    if label == "text" and _stands_still(seen, timeline):
+    if label == "text" and len(seen) > 1:
+        still = _stands_still(seen, frames, timeline)
         line = _grown(seen)
-        rows[:, :2] = np.minimum(rows[:, :2], line[:, :2].min(axis=0))
-        rows[:, 2:] = np.maximum(rows[:, 2:], line[:, 2:].max(axis=0))
+        rows[still, :2] = np.minimum(rows[still, :2], line[:, :2].min(axis=0))
+        rows[still, 2:] = np.maximum(rows[still, 2:], line[:, 2:].max(axis=0))
     boxes = smooth(rows, SMOOTH_S * timeline.rate())
     return Track(number, label, first, tuple(Box.outward(*(float(v) for v in row)) for row in boxes))
 
 
-def _stands_still(seen: Sequence[Detection], timeline: Timeline) -> bool:
-    """Return whether the camera stands, and three sides of a line of text: now this part of it is seen, now that."""
+def _stands_still(seen: Sequence[Detection], frames: NDArray[np.int64], timeline: Timeline) -> NDArray[np.bool_]:
+    """Return in which frames a line of text is where it was seen: now this part of it is seen, now that.
+
+    Three of its sides stand, and so does the camera, in all sightings and from the first of these to that frame.
+    """
     rows = _rows(seen)
     high = np.median(rows[:, 2:] - rows[:, :2], axis=0).min()
-    x, y = seen[0].box.center
-    moved = timeline.moved(x, y, seen[0].frame, seen[-1].frame)
-    sides = int((np.ptp(rows, axis=0) < STILL * high).sum())
-    return sides >= 3 and math.hypot(moved[0] - x, moved[1] - y) < STILL * high
+    if int((np.ptp(rows, axis=0) < STILL * high).sum()) < 3:
+        return np.zeros(len(frames), bool)
+    at = [seen[0].box.center] * len(frames)
+    start = seen[0].frame - int(frames[0])
+    for step, order in ((1, range(start + 1, len(frames))), (-1, range(start - 1, -1, -1))):
+        for n in order if timeline.camera else ():
+            at[n] = timeline.moved(*at[n - step], int(frames[n - step]), int(frames[n]))
+    still = np.hypot(*(np.array(at) - at[start]).T) < STILL * high
+    return np.asarray(still & still[[d.frame - int(frames[0]) for d in seen]].all())
 
 
 def _grown(detections: Sequence[Detection]) -> Rows:

@@ -302,3 +302,16 @@ def test_a_line_of_text_that_stands_still_is_covered_whole_where_only_a_part_of_
     panned = Timeline(0, tuple(Fraction(n, 25) for n in range(30)), (), ((1.0, 0.0, 2.0, 0.0, 1.0, 0.0),) * 30)
     (track,) = make_tracks([parts], panned, 0.3)
     assert not track.boxes[0].contains(Box(20, 10, 100, 31))
+
+
+def test_a_line_of_text_is_covered_where_it_was_seen_only_as_long_as_the_camera_stands() -> None:
+    times = tuple(Fraction(n, 25) for n in range(30))
+    turns = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0),) * 15 + ((1.0, 0.0, 9.0, 0.0, 1.0, 0.0),) * 15
+    seen = [Detection(n, Box(60, 10, 100, 30), "text", 0.8, "t") for n in (10, 14)]
+    carried = [
+        Detection(n, Box(60 + 9 * (n - 14), 10, 100 + 9 * (n - 14), 30), "text", 1.0, FLOW) for n in range(15, 25)
+    ]
+    for sightings in (seen, seen[1:]):
+        (track,) = make_tracks([[*sightings, *carried]], Timeline(0, times, (), turns), 0.3)
+        assert track.boxes[14 - track.first].contains(seen[0].box)
+        assert track.boxes[24 - track.first].x0 > 100
