@@ -105,7 +105,7 @@ def test_what_has_no_bars_is_no_code_whatever_opencv_says(monkeypatch: pytest.Mo
     else:
         part[:] = np.random.default_rng(5).integers(0, 256, part.shape)
     code = np.pad(np.tile(ean_13(), (100, 1)), 2, constant_values=255)
-    there = np.array([296, 196, 424, 304], np.float64)
+    there = np.array([(296, 196), (424, 196), (424, 304), (296, 304)], np.float64)
     qr = cv2.QRCodeDetectorAruco
     monkeypatch.setattr(codes, "_corners", lambda by, _: iter([] if isinstance(by, qr) else [there]))
     monkeypatch.setattr(codes, "SMALLER", 1.0)
