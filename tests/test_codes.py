@@ -98,7 +98,7 @@ def test_what_has_no_bars_is_no_code_whatever_opencv_says(monkeypatch: pytest.Mo
     picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
     part = picture[200:300, 300:420]
     if what == "flag":
-        part[:, 40:80] = 255
+        picture[:, 340:380] = 255
     elif what == "beams":
         cv2.line(part, (0, 99), (119, 0), 255, 30)
         cv2.line(part, (0, 0), (119, 99), 20, 30)
