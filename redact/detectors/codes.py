@@ -111,9 +111,9 @@ def _has_bars(piece: NDArray[np.float64], grey: NDArray[np.uint8]) -> bool:
     if max(along, athwart) < COHERENT * (along + athwart):
         return False
     profile = part.mean(axis=0 if along > athwart else 1)
-    profile -= cv2.blur(profile[None], (max(len(profile) // 3, 3), 1))[0]
-    out = np.flatnonzero(np.abs(profile) > BAR * np.ptp(profile))
-    turns = np.diff(np.sign(profile[out])) != 0
+    level = cv2.blur(profile[None], (max(len(profile) // 3, 3), 1))[0]
+    out = np.flatnonzero(np.abs(profile - level) > BAR * np.ptp(profile))
+    turns = np.diff(np.sign((profile - level)[out])) != 0
     wide = np.diff(((out[1:] + out[:-1]) / 2)[turns])
     even = len(wide) >= MANY and wide.std() < EVEN * wide.mean()
     return int(turns.sum()) >= BARS and not even
