@@ -81,19 +81,21 @@ def test_a_bar_code_does_not_grow_over_a_shelf_around_it(seed: int) -> None:
     assert ink_covered(seen, np.ones_like(ink)) < 0.05
 
 
-@pytest.mark.parametrize("what", ["flag", "beams", "noise"])
+@pytest.mark.parametrize("what", ["flag", "beams", "blinds", "noise"])
 def test_what_has_no_bars_is_no_code_whatever_opencv_says(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
     part = picture[200:300, 300:420]
     if what == "flag":
-        part[:, 40:80] = 255
+        picture[:, 340:380] = 255
+    elif what == "blinds":
+        picture[:, 300:420][:, np.arange(120) % 12 < 6] = 255
     elif what == "beams":
         cv2.line(part, (0, 99), (119, 0), 255, 30)
         cv2.line(part, (0, 0), (119, 99), 20, 30)
     else:
         part[:] = np.random.default_rng(5).integers(0, 256, part.shape)
     code = np.pad(np.tile(ean_13(), (100, 1)), 2, constant_values=255)
-    there = np.array([296, 196, 424, 304], np.float64)
+    there = np.array([(296, 196), (424, 196), (424, 304), (296, 304)], np.float64)
     qr = cv2.QRCodeDetectorAruco
     monkeypatch.setattr(codes, "_corners", lambda by, _: iter([] if isinstance(by, qr) else [there]))
     monkeypatch.setattr(codes, "SMALLER", 1.0)
