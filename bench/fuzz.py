@@ -30,7 +30,11 @@ import cv2
 
 from bench.children import Ended, run_child
 from bench.faults import run_redact
+<<<<<<< HEAD
 from redact import detectors, marks
+=======
+from redact import detectors, marks, models, weights
+>>>>>>> house
 from redact.batch import QUEUE
 from redact.detectors.marks import MarkDetector
 from redact.plan import Settings
@@ -46,6 +50,7 @@ CONTAINERS = {  # suffix: encoder
 }  # fmt: skip
 PIXELS = {"mjpeg": "yuvj420p", "gif": "rgb8"}
 CLEAN = (0, 2, 3, 4, 5, 6, 7, 8)  # exit codes: done, or an error with advice
+RUN = "run DIR/clip.mp4 -o DIR/out"  # DIR is the scratch folder
 NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 2**31, 2**63, 10**40, 1e308, float("nan"), float("inf"), "", "0", "-1", "1/0", "9" * 400),
@@ -123,12 +128,12 @@ class Case:
     """One kind of input.
 
     Attributes:
-        target: from a scratch folder to the file that is damaged.
+        target: the file that is damaged, from the scratch folder.
         damage: how.
         command: from a scratch folder to the command that reads it.
     """
 
-    target: Callable[[Path], Path]
+    target: str
     damage: Callable[[bytes, random.Random], bytes]
     command: Callable[[Path], Callable[[], int]]
 
@@ -167,18 +172,41 @@ def prepare(folder: Path) -> None:
     added = run_redact("camera", "add", "gate", "--clip", folder / "clip.mp4", "--region", "8,8,40,20")
     assert added == 0
     marks.add("emblem", portrait(0.6))
+<<<<<<< HEAD
     with resources.as_file(resources.files("redact.models")) as cards:
         shutil.copytree(cards, folder / "cards")
+=======
+    shutil.copytree(Path(models.__file__).parent, folder / "cards")
+>>>>>>> house
 
 
-def run_all(*commands: list[object]) -> int:
-    """Run commands one after the other, and return the code of the first that ended with a bug, or else of the last."""
-    codes = [run_redact(*command) for command in commands]
-    return next((code for code in codes if code not in CLEAN), codes[-1])
+def redact(*commands: str) -> Callable[[Path], Callable[[], int]]:
+    """Return what runs commands one after the other in a folder, in their words DIR/.
+
+    It returns the code of the first that ended with a bug, or else of the last.
+    """
+
+    def call(folder: Path) -> int:
+        lines = [[word.replace("DIR", str(folder)) for word in command.split()] for command in commands]
+        codes = [run_redact(*line) for line in lines]
+        return next((code for code in codes if code not in CLEAN), codes[-1])
+
+    return lambda folder: lambda: call(folder)
+
+
+def with_cards(folder: Path) -> Callable[[], int]:
+    """Return what runs redact with the cards of a folder."""
+
+    def call() -> int:
+        weights.card.files = lambda _: folder / "cards"  # type: ignore[assignment]
+        return redact(RUN)(folder)()
+
+    return call
 
 
 def cases() -> dict[str, Case]:
     """Return the kinds of input, by name."""
+<<<<<<< HEAD
 
     def run(clip: str, *options: str) -> Callable[[Path], Callable[[], int]]:
         return lambda folder: lambda: run_redact("run", folder / clip, "-o", folder / "out", *options)
@@ -215,23 +243,27 @@ def cases() -> dict[str, Case]:
     found = {
         f"clip .{suffix}": Case(lambda f, s=suffix: f / f"clip.{s}", damage_bytes, run(f"clip.{suffix}", *sound))  # type: ignore[misc]
         for suffix, sound in ((s, ("--audio", "keep") if s == "mp4" else ()) for s in CONTAINERS)
+=======
+    again = "run DIR/clip.mp4 -o DIR/done --overwrite"
+    found = {}
+    for suffix in CONTAINERS:
+        sound = " --audio keep" if suffix == "mp4" else ""
+        run = redact(f"run DIR/clip.{suffix} -o DIR/out{sound}")
+        found[f"clip .{suffix}"] = Case(f"clip.{suffix}", damage_bytes, run)
+    plan, seen = (f"planned/private/clip.{kind}" for kind in ("plan.json", "detections.jsonl.gz"))
+    found |= {
+        "plan": Case(plan, damage_json, redact(f"render DIR/{plan} -o DIR/out")),
+        "plan, used again": Case(plan, damage_json, redact("run DIR/clip.mp4 -o DIR/planned")),
+        "detections": Case(seen, damage_zipped, redact("run DIR/clip.mp4 -o DIR/planned --overwrite")),
+        "regions .json": Case("regions.json", damage_json, redact(f"{RUN} --regions DIR/regions.json")),
+        "regions .toml": Case("regions.toml", damage_bytes, redact(f"{RUN} --regions DIR/regions.toml")),
+        "camera": Case("cameras/gate.json", damage_json, redact(f"{RUN} --camera gate")),
+        "mark": Case("marks/emblem.1.png", damage_bytes, redact(f"{RUN} --marks emblem")),
+        "card": Case("cards/yunet-n.toml", damage_bytes, with_cards),
+        "log": Case("done/private/custody.jsonl", damage_lines, redact("log DIR/done", "report DIR/done", again)),
+        "queue": Case(f"done/private/{QUEUE}", damage_bytes, redact("status DIR/done", again)),
+>>>>>>> house
     }
-    found["plan"] = Case(lambda f: f / "planned" / private / "clip.plan.json", damage_json, render)
-    found["plan, used again"] = Case(
-        lambda f: f / "planned" / private / "clip.plan.json", damage_json, in_output("planned")
-    )
-    found["detections"] = Case(
-        lambda f: f / "planned" / private / "clip.detections.jsonl.gz",
-        damage_zipped,
-        in_output("planned", "--overwrite"),
-    )
-    found["regions .json"] = Case(lambda f: f / "regions.json", damage_json, with_files("--regions", "regions.json"))
-    found["regions .toml"] = Case(lambda f: f / "regions.toml", damage_bytes, with_files("--regions", "regions.toml"))
-    found["camera"] = Case(lambda f: f / "cameras" / "gate.json", damage_json, run("clip.mp4", "--camera", "gate"))
-    found["mark"] = Case(lambda f: f / "marks" / "emblem.1.png", damage_bytes, run("clip.mp4", "--marks", "emblem"))
-    found["card"] = Case(lambda f: f / "cards" / "yunet-n.toml", damage_bytes, with_cards)
-    found["log"] = Case(lambda f: f / "done" / private / "custody.jsonl", damage_lines, show_log)
-    found["queue"] = Case(lambda f: f / "done" / private / QUEUE, damage_bytes, look_and_run)
     return found
 
 
@@ -283,7 +315,7 @@ def run_one(case: Case, prepared: Path, seed: str, keep: Path | None = None) -> 
         folder = Path(scratch) / "case"
         shutil.copytree(prepared, folder)
         os.environ["REDACT_CAMERAS"], os.environ["REDACT_MARKS"] = str(folder / "cameras"), str(folder / "marks")
-        target = case.target(folder)
+        target = folder / case.target
         target.write_bytes(case.damage(target.read_bytes(), random.Random(seed)))
         plan = folder / "planned" / "private" / "clip.plan.json"
         if target != plan:

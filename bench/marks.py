@@ -14,7 +14,7 @@ import argparse
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -155,6 +155,52 @@ def _part(mask: NDArray[np.bool_], box: Box) -> NDArray[np.bool_]:
     return mask[box.y0 : box.y1, box.x0 : box.x1]
 
 
+@dataclass
+class Tally:
+    """What was found in some frames.
+
+    Attributes:
+        seen: of each frame that shows the mark: its size, whether part of it is hidden, whether it was found, and the
+            area of the largest box over the square of its side.
+        frames: how many were looked at.
+        false: of these as they are, without the mark, in how many one was seen.
+        one_s: processor time of looking for one mark.
+        all_s: and for all of them.
+    """
+
+    seen: list[tuple[float, bool, bool, float]] = field(default_factory=list)
+    frames: int = 0
+    false: int = 0
+    one_s: float = 0.0
+    all_s: float = 0.0
+
+    def line(self, name: str) -> str:
+        """Return a row of the first table."""
+        found = np.mean([row[2] for row in self.seen])
+        return (
+            f"| {name} | {len(self.seen)} | {found:.1%} | {self.false} of {self.frames} |"
+            f" {self.one_s / self.frames * 1000:.0f} | {self.all_s / self.frames * 1000:.0f} |"
+        )
+
+
+def measure(frames: Iterator[tuple[int, Picture]], seed: int, blur: float, everything: MarkDetector) -> Tally:
+    """Return what is found of one mark in frames that it is drawn into, and of any in them as they are."""
+    detector, tally = MarkDetector({f"emblem{seed}": [example_of(*draw_emblem(seed))]}), Tally()
+    for n, picture in frames:
+        tally.frames += 1
+        begin = time.thread_time()
+        tally.false += bool(everything.detect(picture, n, ()))
+        tally.all_s += time.thread_time() - begin
+        shown = lay(picture, n, seed, blur)
+        begin = time.thread_time()
+        seen = detector.detect(shown.picture, n, ())
+        tally.one_s += time.thread_time() - begin
+        if shown.share >= ENOUGH_SHOWN:
+            area = max((d.box.area for d in seen), default=0) / shown.size**2
+            tally.seen.append((shown.size, shown.hidden, covered(seen, shown) >= ENOUGH_COVERED, area))
+    return tally
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="How often a mark is found that is known by an example.")
@@ -166,46 +212,23 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     seeds = [options.seed + n for n in range(len(options.clips))]
-    examples = {f"emblem{seed}": [example_of(*draw_emblem(seed))] for seed in seeds}
-    everything = MarkDetector(examples)
-    rows: list[tuple[float, bool, bool, float]] = []  # size, hidden, found, area of the box over that of the mark
-    false, frames, one_s, all_s = 0, 0, 0.0, 0.0
+    everything = MarkDetector({f"emblem{seed}": [example_of(*draw_emblem(seed))] for seed in seeds})
+    whole = Tally()
     print("| clip | frames | found | false frames | one mark, ms | all marks, ms |\n|---|---|---|---|---|---|")
     for clip, seed in zip(options.clips, seeds, strict=True):
-        detector = MarkDetector({f"emblem{seed}": examples[f"emblem{seed}"]})
-        before, wrong, count, one, every = len(rows), 0, 0, 0.0, 0.0
-        for n, picture in frames_of(clip, options.frames, options.every):
-            count += 1
-            begin = time.thread_time()
-            wrong += bool(everything.detect(picture, n, ()))
-            every += time.thread_time() - begin
-            shown = lay(picture, n, seed, options.blur)
-            begin = time.thread_time()
-            seen = detector.detect(shown.picture, n, ())
-            one += time.thread_time() - begin
-            if shown.share >= ENOUGH_SHOWN:
-                largest = max((d.box.area for d in seen), default=0)
-                rows.append((shown.size, shown.hidden, covered(seen, shown) >= ENOUGH_COVERED, largest / shown.size**2))
-        found = [row[2] for row in rows[before:]]
-        print(
-            f"| {clip.stem} | {len(found)} | {np.mean(found):.1%} | {wrong} of {count} |"
-            f" {one / count * 1000:.0f} | {every / count * 1000:.0f} |",
-            flush=True,
-        )
-        false, frames, one_s, all_s = false + wrong, frames + count, one_s + one, all_s + every
-    found = [row[2] for row in rows]
-    print(
-        f"| TOTAL | {len(found)} | {np.mean(found):.1%} | {false} of {frames} |"
-        f" {one_s / frames * 1000:.0f} | {all_s / frames * 1000:.0f} |\n"
-    )
+        tally = measure(frames_of(clip, options.frames, options.every), seed, options.blur, everything)
+        print(tally.line(clip.stem), flush=True)
+        whole = Tally(*(getattr(whole, f.name) + getattr(tally, f.name) for f in fields(Tally)))
+    print(f"{whole.line('TOTAL')}\n")
     print("| side on screen, px | frames, whole | found | frames, 40 % hidden | found |\n|---|---|---|---|---|")
     for low, high in pairwise(SIZES):
         cells = []
         for hidden in (False, True):
-            part = [row[2] for row in rows if low <= row[0] <= high and row[1] == hidden]
+            part = [row[2] for row in whole.seen if low <= row[0] <= high and row[1] == hidden]
             cells.append(f"{len(part)} | {np.mean(part) if part else math.nan:.1%}")
         print(f"| {low} to {high} | {' | '.join(cells)} |")
-    print(f"\nmedian area of the largest box: {np.median([row[3] for row in rows]):.2f} of the mark's side squared")
+    median = np.median([row[3] for row in whole.seen])
+    print(f"\nmedian area of the largest box: {median:.2f} of the mark's side squared")
 
 
 if __name__ == "__main__":

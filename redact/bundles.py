@@ -5,7 +5,6 @@ It holds for machines of the same kind: system, processor and Python version of 
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from string import Template
 
 from redact import weights
 from redact.errors import DependencyError, InputError, OutputError, UsageError
+from redact.media import hash_file
 
 PIP_TIMEOUT_S = 1800
 SUMS = "SHA256SUMS"
@@ -104,7 +104,7 @@ def _fill(draft: Path, made: Path, chosen: Sequence[weights.Card], progress: Cal
     (draft / "INSTALL.txt").write_text(note, "utf-8")
     (draft / "Containerfile").write_bytes((files("redact") / "Containerfile").read_bytes())
     inside = sorted(path for path in draft.rglob("*") if path.is_file())
-    sums = [f"{_sha256(path)}  {path.relative_to(draft).as_posix()}\n" for path in inside]
+    sums = [f"{hash_file(path)}  {path.relative_to(draft).as_posix()}\n" for path in inside]
     (draft / SUMS).write_text("".join(sums), "utf-8")
 
 
@@ -144,9 +144,3 @@ def _pip(*arguments: str) -> None:
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
         raise DependencyError(f"pip could not {arguments[0]} what is needed: {said[-1]}.", "Try again with a network.")
-
-
-def _sha256(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

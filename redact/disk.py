@@ -55,8 +55,8 @@ def make_private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """Return the error for a file or folder that cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def unwritable(path: Path, error: Exception) -> OutputError:
+    """Return the error for a file or folder that cannot be written; those of av have a number and a reason as well."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"The disk is full; {path.name} was not written.", "Make room, then run the command again.")
-    return OutputError(f"{path} cannot be written: {error.strerror or error}.")
+    return OutputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.")

@@ -13,7 +13,7 @@ from typing import Any
 from redact import custody
 from redact.custody import COPY_SUFFIXES, STATEMENT_SUFFIX, Workspace
 from redact.disk import sync_folder, unwritable
-from redact.errors import OutputError, PlanError, VerificationError
+from redact.errors import OutputError, VerificationError
 from redact.media import hash_file
 
 HOW = "Run the clip again with --overwrite."
@@ -67,11 +67,7 @@ def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[
         PlanError: it is not as it was written.
     """
     report = custody.read_log(space)
-    if report.faults:
-        raise PlanError(
-            f"The log is not as it was written, and cannot say what was released: {'; '.join(report.faults)}.",
-            "Find out who could write to the folder; compare with a backup of it.",
-        )
+    custody.require_whole(report, "It cannot say what was released.")
     return {entry["name"]: entry for entry in report.entries if entry["operation"] == operation}
 
 

@@ -164,6 +164,9 @@ def test_names_cannot_write_elsewhere_or_act_on_a_terminal(odd: Path, redact: Re
     plan = next((out / "private").glob("*.plan.json"))
     assert json.loads(plan.read_text())["source"]["path"] == str(odd)
     assert redact("render", plan, "-o", tmp_path / "again").code == 0
+    (tmp_path / "added.csv").write_text("1,1,5,5,9,9,1\n")
+    assert redact("import", plan, tmp_path / "added.csv", "--by", "Ana", "--label", "face").code == 0
+    assert redact("report", out).code == 0
 
 
 @pytest.mark.parametrize("odd", [b"\x1b[2J.mp4", b"\xff.mp4", b"x" * 250 + b".mp4"], indirect=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from redact.cli.results import print_path
 from redact.errors import OutputError, UsageError
 from redact.plan import ASKED_FOR, LABELS, Edit, Settings
-from redact.records import dump_plan
+from redact.records import dump_plan, to_bytes
 
 if TYPE_CHECKING:
     from redact.detectors import Detector
@@ -42,7 +43,7 @@ def export_command(plan: Path, form: str, output: Path, overwrite: bool) -> None
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already.", "Use --overwrite to replace it, or choose another name.")
     custody.write_private(output, exchange.write(pipeline.read_plan(plan), form).encode())
-    click.echo(output)
+    print_path(output)
 
 
 @click.command("import")
@@ -65,7 +66,7 @@ def import_command(plan: Path, file: Path, by: str, label: str | None) -> None:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         edit = Edit(by, when, f"{len(added)} tracks brought in from {file.name}")
         new = replace(read, tracks=(*read.tracks, *added), edits=(*read.edits, edit))
-        custody.write_private(plan, dump_plan(new).encode())
+        custody.write_private(plan, to_bytes(dump_plan(new)))
     click.echo(f"{len(added)} tracks added, {left_out} boxes outside the excerpt left out")
 
 

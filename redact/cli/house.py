@@ -11,7 +11,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from redact.cli.options import JSON
-from redact.errors import DependencyError, PlanError
+from redact.cli.results import print_path
+from redact.errors import DependencyError
 
 
 @click.command("doctor")
@@ -61,7 +62,7 @@ def bundle_command(folder: Path, ids: tuple[str, ...], wheel: Path | None) -> No
     from redact import bundles
 
     made = bundles.make(folder, wheel, ids, lambda what: click.echo(f"getting {what}", err=True))
-    click.echo(made)
+    print_path(made)
 
 
 @click.command("report")
@@ -75,12 +76,8 @@ def report_command(output: Path) -> None:
     log = custody.read_log(space)
     private = space.private / "report.html"
     custody.write_private(private, to_bytes(reports.private_report(reports.collect(space, log), log)))
-    click.echo(private)
-    if log.faults:
-        raise PlanError(
-            f"The log is not as it was written: {'; '.join(log.faults)}. No public page was made of it.",
-            "Find out who could write to the folder; compare with a backup of it.",
-        )
+    print_path(private)
+    custody.require_whole(log, "No public page was made of it.")
     public = space.copy.with_suffix(".report.html") if space.copy else space.release / "report.html"
     custody.write_public(space, public, to_bytes(reports.public_report(log.entries, space.release)))
-    click.echo(public)
+    print_path(public)

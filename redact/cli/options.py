@@ -237,10 +237,16 @@ def regions_from(texts: Sequence[str], file: Path | None, camera: str | None) ->
 
 
 class Bars:
-    """Shows a bar with the time left for each pass, on a terminal; nothing elsewhere."""
+    """Shows a bar with the time left for each pass, on a terminal; nothing elsewhere. A context manager."""
 
     def __init__(self) -> None:
         self._bar: Any = None
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __call__(self, title: str) -> Callable[[int, int | None], None]:
         """Return the progress of a pass."""

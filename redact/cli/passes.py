@@ -26,7 +26,7 @@ from redact.cli.options import (
     settings_from,
 )
 from redact.cli.results import outcome_json, print_checks, print_path, say_skipped, shown, summarize, tell
-from redact.errors import PlanError, UsageError, VerificationError
+from redact.errors import UsageError, VerificationError
 from redact.plan import Verdict
 from redact.records import to_plain
 
@@ -75,14 +75,11 @@ def run_command(
         jobs,
         cluster,
     )
-    try:
-        with closing(running) as results:
-            for result in results:
-                bars.close()
-                code = max(code, tell(result, as_json))
-                rows += [outcome_json(result)] if as_json else []
-    finally:
-        bars.close()
+    with bars, closing(running) as results:
+        for result in results:
+            bars.close()
+            code = max(code, tell(result, as_json))
+            rows += [outcome_json(result)] if as_json else []
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     elif sys.stdout.isatty():
@@ -108,13 +105,10 @@ def analyse_command(
     detectors = load_detectors(settings)
     if detections is not None:
         detectors.append(bring(detections, label, clip, settings))
-    bars = Bars()
-    try:
+    with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
             plan, path = pipeline.analyse(clip, space, settings, detectors, bars)
-    finally:
-        bars.close()
     if as_json:
         click.echo(json.dumps({"plan": str(path), "tracks": len(plan.tracks), "frames": plan.source.frames}))
     else:
@@ -133,15 +127,12 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
 
     read = pipeline.read_plan(plan)
     read = read.with_settings(settings_from(read.settings, given))
-    bars = Bars()
-    try:
+    with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
             outcome = pipeline.release(
                 read, clip or Path(read.source.path), space, pipeline.load_eyes(read.settings), bars
             )
-    finally:
-        bars.close()
     if as_json:
         click.echo(json.dumps(outcome_json(outcome), indent=1))
     else:
@@ -174,13 +165,10 @@ def _verify(copy: Path, plan: Path, clip: Path | None) -> Verdict:
     from redact import pipeline, verification
 
     read = pipeline.read_plan(plan)
-    bars = Bars()
-    try:
+    with Bars() as bars:
         where = clip or Path(read.source.path)
         eyes = pipeline.face_detectors(pipeline.load_eyes(read.settings), read.settings)
         return verification.verify(copy, read, where, eyes, bars("verify")).verdict
-    finally:
-        bars.close()
 
 
 def _verify_alone(copy: Path, clip: Path | None) -> Verdict:
@@ -209,11 +197,8 @@ def sheet_command(plan: Path, output: Path | None, clip: Path | None, tracks: bo
     moments = sheets.moments_of_tracks(read.tracks, *size) if tracks else sheets.moments_of(read.doubts)
     name = plan.name.removesuffix(".json").removesuffix(".plan")
     name += f".{'tracks' if tracks else 'doubts'}{'-uncovered' if uncovered else ''}.png"
-    bars = Bars()
-    try:
+    with Bars() as bars:
         picture = sheets.draw_sheet(moments, read, clip or Path(read.source.path), not uncovered, bars("sheet"))
-    finally:
-        bars.close()
     path = output or plan.with_name(name)
     custody.write_private(path, sheets.encode_png(picture))
     print_path(path)
@@ -235,10 +220,6 @@ def log_command(output: Path, as_json: bool) -> None:
             subject = file_name(str(entry.get("clip", "")))
             number, when, operation = (str(entry.get(key, "?")) for key in ("number", "time", "operation"))
             click.echo(shown(f"{number:>5}  {when}  {operation:<10}  {subject}"))
-    if report.faults:
-        raise PlanError(
-            "The log is not as it was written: " + "; ".join(report.faults) + ".",
-            "Find out who could write to the folder; compare with a backup of it.",
-        )
+    custody.require_whole(report)
     if not as_json:
         click.echo(f"{len(report.entries)} lines, the chain is whole")

@@ -46,15 +46,12 @@ def reel_command(output: Path, as_json: bool, **given: Any) -> None:
 
     wish = reel.Wish(**{name: value for name, value in given.items() if value is not None})
     settings = Settings()
-    bars = Bars()
-    try:
+    with Bars() as bars:
         space = custody.locate_workspace(output)
         custody.read_log(space)  # makes no folders where nothing was released
         with custody.hold(space):
             eyes = pipeline.face_detectors(pipeline.load_eyes(settings), settings)
             film, verdict = reel.make(space, wish, eyes, bars)
-    finally:
-        bars.close()
     if as_json:
         click.echo(json.dumps({"film": str(film), "checks": to_plain(verdict.checks)}, indent=1))
     else:

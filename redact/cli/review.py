@@ -65,11 +65,8 @@ def review_command(
 
     def make_desk(file: PlanFile, plan: Plan) -> Desk:
         source = clip or Path(plan.source.path)
-        bars = Bars()
-        try:
+        with Bars() as bars:
             timeline = excerpts.find_timeline(plan, file.path, source, bars("time line"))
-        finally:
-            bars.close()
         return Desk(file, plan, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
 
     def opened(link: str) -> None:
@@ -143,8 +140,5 @@ def _plan_of_clip(clip: Path, output: Path | None, given: dict[str, Any]) -> tup
     if path.exists() and not settings.overwrite:
         _refuse_looking(looked)
         return path, space
-    bars = Bars()
-    try:
+    with Bars() as bars:
         return pipeline.analyse(clip, space, settings, load_detectors(settings), bars)[1], space
-    finally:
-        bars.close()

@@ -16,7 +16,7 @@ from redact.custody.folders import (
     suffix_of,
     write_private,
 )
-from redact.custody.log import LogReport, log_length, read_log, record
+from redact.custody.log import LogReport, log_length, read_log, record, require_whole
 from redact.custody.releasing import (
     STATEMENT_SUFFIX,
     Released,
@@ -53,6 +53,7 @@ __all__ = [
     "record",
     "release",
     "release_name",
+    "require_whole",
     "suffix_of",
     "write_private",
     "write_public",

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from redact.custody.folders import Workspace, write_private
 from redact.disk import PRIVATE, unwritable
-from redact.errors import OutputError
+from redact.errors import OutputError, PlanError
 from redact.records import to_bytes
 
 FIRST_HASH = "0" * 64
@@ -119,6 +119,23 @@ def read_log(space: Workspace) -> LogReport:
     if head not in (previous, before) and (lines or head):
         faults.append("the end of the log was changed or removed")
     return LogReport(tuple(entries), tuple(faults))
+
+
+def require_whole(report: LogReport, consequence: str = "") -> None:
+    """Refuse a log that is not as it was written.
+
+    Args:
+        report: what reading it has shown.
+        consequence: a sentence that says what cannot be done therefore.
+
+    Raises:
+        PlanError: something is wrong with its chain.
+    """
+    if report.faults:
+        raise PlanError(
+            f"The log is not as it was written: {'; '.join(report.faults)}. {consequence}".rstrip(),
+            "Find out who could write to the folder; compare with a backup of it.",
+        )
 
 
 def read_line(line: bytes) -> Mapping[str, Any] | None:

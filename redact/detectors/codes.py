@@ -16,9 +16,7 @@ from redact.plan import Detection
 
 LEAST_LONG, MOST_LONG = 640, 1280  # pixels of the longer side of what is shown
 LEAST_SIDE = 40  # pixels of the shorter side of what is shown: less has no room for a code that can be read
-SMALLER = (
-    0.75  # the second size at which bar codes are looked for: wide ones are missed at one size (bench/pictures.py)
-)
+SMALLER = 0.75  # the second size at which bar codes are looked for: wide ones are missed at one (bench/pictures.py)
 RIM = 0.1  # of the shorter side of a code: corners are found loosely
 CELLS = 6  # that stripes are measured in, for the shorter side of a piece of a bar code
 STRIPED = 0.75  # how much the brightness of a cell must change along one direction rather than all

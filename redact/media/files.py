@@ -16,7 +16,7 @@ import av
 from av.format import Flags as FormatFlags
 from av.stream import Disposition
 
-from redact.errors import InputError, OutputError, UsageError
+from redact.errors import InputError, UsageError
 
 HASH_BLOCK = 1 << 20
 
@@ -192,13 +192,3 @@ def unreadable(path: Path, error: Exception) -> InputError:
         return InputError(f"{path.name} is empty (0 bytes).", "Copy it again from where it came from.")
     reason = getattr(error, "strerror", None) or str(error)
     return InputError(f"{path.name} cannot be read as a video: {reason}.")
-
-
-def unwritable(path: Path, error: Exception) -> OutputError:
-    """Return the error for a file that cannot be written."""
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"The disk is full; {path.name} was not finished.", "Make room, then run the command again.")
-    if number in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return OutputError(f"{path.parent} may not be written to.")
-    return OutputError(f"{path.name} could not be written: {getattr(error, 'strerror', None) or error}.")

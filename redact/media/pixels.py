@@ -47,7 +47,7 @@ def upright(plain: Picture, turn: Turn) -> Picture:
     """Return a picture as a viewer sees it, BGR.
 
     Args:
-        plain: what `to_plain` returned.
+        plain: what `Levelling.plain` returned.
         turn: how it is brought upright.
     """
     picture = cv2.cvtColor(plain, cv2.COLOR_YUV2BGR_I420) if plain.ndim == 2 else plain
@@ -116,7 +116,7 @@ class Levelling:
 
 
 def colour_of(context: Any, even: bool) -> Colour:
-    """Return the colour description of what `to_plain` makes of a stream's frames.
+    """Return the colour description of what `Levelling` makes of a stream's frames.
 
     What passes through RGB (stored as such, transparent, or of odd size) is BT.601 on its way to 4:2:0.
     """

@@ -16,8 +16,8 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange
 
 from redact.crew import one_thread
+from redact.disk import unwritable
 from redact.errors import OutputError
-from redact.media.files import unwritable
 from redact.media.frames import FRAMES_AHEAD, Colour, Picture
 from redact.media.pixels import as_encoded, to_420
 from redact.media.reading import FrameReader
