@@ -89,6 +89,7 @@ def test_a_track_is_extended_to_the_scene_or_a_frame_split_and_joined_by_keys(pa
 def test_the_doubt_is_looped_and_its_place_is_shown(page: Any) -> None:
     frame(page, 7)
     assert "Ends inside the picture." in page.inner_text("#doubt-reason")
+    assert "in the frames after it?" in page.inner_text("#doubt")
     page.keyboard.press("l")
     shown = set()
     for _ in range(100):
