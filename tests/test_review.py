@@ -171,9 +171,11 @@ def test_a_doubt_that_is_accepted_leaves_the_queue_and_stays_in_the_edits(out: P
         client.enter()
         (doubt,) = client.get("/api/state")["doubts"]
         assert doubt["track"] == 1
-        client.change("settle", 400, doubt=1, how="accepted")
-        client.change("settle", 400, doubt=0, how="eaten")
-        assert client.change("settle", doubt=0, how="accepted")["doubts"] == []
+        for wrong in (1, -1):
+            client.change("settle", 400, doubts=[0, wrong], how="accepted")
+        client.change("settle", 400, doubts=[], how="accepted")
+        client.change("settle", 400, doubts=[0], how="eaten")
+        assert client.change("settle", doubts=[0], how="accepted")["doubts"] == []
     assert plan_in(out).doubts == ()
     assert "accepted the doubt about frames 3 to 5" in plan_in(out).edits[0].what
 

@@ -89,6 +89,7 @@ def test_a_track_is_extended_to_the_scene_or_a_frame_split_and_joined_by_keys(pa
 def test_the_doubt_is_looped_and_its_place_is_shown(page: Any) -> None:
     frame(page, 7)
     assert "Ends inside the picture." in page.inner_text("#doubt-reason")
+    assert "in the frames after it?" in page.inner_text("#doubt")
     page.keyboard.press("l")
     shown = set()
     for _ in range(100):
@@ -106,6 +107,33 @@ def test_the_doubt_is_looped_and_its_place_is_shown(page: Any) -> None:
     assert page.evaluate(orange) > 50
     go(page, 15)
     assert page.evaluate(orange) == 0
+
+
+@pytest.fixture
+def crowded(out: Path) -> None:
+    """There are more doubts: about the same person, in its loop; about nobody; and about another person, later."""
+    (path,) = (out / "private").glob("*.plan.json")
+    plan = load_plan(path.read_text())
+    (doubt,) = plan.doubts
+    more = (
+        replace(doubt, first=3, last=3, frame=3, risk=0.5),
+        replace(doubt, first=4, last=4, frame=4, risk=0.4, box=Box(250, 0, 290, 20)),
+        Doubt(15, 15, 15, Box(210, 100, 250, 160), "ends inside the picture", 0.2),
+    )
+    path.write_text(dump_plan(replace(plan, doubts=(doubt, *more))))
+
+
+def test_what_the_loop_shows_of_one_person_is_accepted_at_once(crowded: None, page: Any, out: Path) -> None:
+    frame(page, 7)
+    assert page.inner_text("#doubts-left") == "4 doubts left"
+    page.keyboard.press("Shift+A")
+    edited(page, "accepted the doubt about frames 6 to 7 (ends inside the picture), frames 3 to 3")
+    assert [doubt.frame for doubt in plan_in(out).doubts] == [4, 15]
+    frame(page, 4)  # the next one
+    page.keyboard.press("Shift+A")
+    until(page, "document.querySelector('#doubts-left').textContent === '1 doubt left'")
+    page.keyboard.press("z")
+    until(page, "document.querySelector('#doubts-left').textContent === '2 doubts left'")
 
 
 def test_what_is_drawn_is_kept_for_the_frame_the_scene_or_followed_by_keys(page: Any, out: Path) -> None:

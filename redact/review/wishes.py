@@ -18,7 +18,7 @@ from redact.review.session import Session
 
 Body = dict[str, Any]
 
-MOST_TRACKS = 2000  # that are changed at once
+MOST_AT_ONCE = 2000  # tracks or doubts
 MOST_SEEN = 2000  # frames that are said to be seen at once
 HOWS = ("accepted", "covered")  # what a doubt can be decided to be
 
@@ -91,7 +91,7 @@ def _settle(session: Session, plan: Plan, body: Body, by: By) -> Plan:
     how = _text(body, "how")
     if how not in HOWS:
         raise UsageError(f"A doubt is {' or '.join(HOWS)}.")
-    return edits.settle(plan, [session.doubt(_int(body, "doubt"))], how, by)
+    return edits.settle(plan, [session.doubt(number) for number in _numbers(body, "doubts")], how, by)
 
 
 def _mute(session: Session, plan: Plan, body: Body, by: By) -> Plan:
@@ -208,10 +208,18 @@ def _who(body: Body) -> str | None:
 
 
 def _ids(body: Body) -> list[int]:
-    ids = body.get("tracks")
-    if not isinstance(ids, list) or not 0 < len(ids) <= MOST_TRACKS or not all(type(n) is int for n in ids):
-        raise UsageError("The numbers of tracks are expected for 'tracks'.")
-    return ids
+    return _numbers(body, "tracks")
+
+
+def _numbers(body: Body, key: str) -> list[int]:
+    numbers = body.get(key)
+    if (
+        not isinstance(numbers, list)
+        or not 0 < len(numbers) <= MOST_AT_ONCE
+        or not all(type(n) is int for n in numbers)
+    ):
+        raise UsageError(f"Whole numbers are expected for {key!r}, at most {MOST_AT_ONCE}.")
+    return numbers
 
 
 def _box(body: Body) -> Box:

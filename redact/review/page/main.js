@@ -202,6 +202,17 @@ function pace(n) {
   choice.onchange();
 }
 
+// The frames that the loop of a doubt shows.
+function around({ first, last }) {
+  const near = (n, ms) => Math.min(Math.max(viewer.frameAt(viewer.time(n) + ms), viewer.limits[0]), viewer.limits[1]);
+  return [near(first, -AROUND_MS), near(last, AROUND_MS)];
+}
+
+async function settle(doubts) {
+  if (!await change("settle", { doubts, how: "accepted" })) return;
+  if (state.doubts.length) goDoubt(current); else viewer.pause();
+}
+
 const step = (n) => { viewer.pause(); viewer.go(viewer.frame + n); };
 const second = (n) => { viewer.pause(); viewer.go(viewer.frameAt(viewer.time(viewer.frame) + n * 1000)); };
 
@@ -221,15 +232,15 @@ const DO = {
   first: () => step(viewer.limits[0] - viewer.frame), last: () => step(viewer.limits[1] - viewer.frame),
   nextDoubt: () => goDoubt(current + 1), previousDoubt: () => goDoubt(current - 1),
   loop: () => {
+    if (doubt()) viewer.play(around(doubt()));
+  },
+  accept: () => doubt() && settle([current]),
+  acceptLoop: () => {  // with what else the loop has shown of the same person
     const now = doubt();
     if (!now) return;
-    const around = (n, ms) => Math.min(Math.max(viewer.frameAt(viewer.time(n) + ms), viewer.limits[0]), viewer.limits[1]);
-    viewer.play([around(now.first, -AROUND_MS), around(now.last, AROUND_MS)]);
-  },
-  accept: async () => {
-    if (!doubt()) return;
-    if (!await change("settle", { doubt: current, how: "accepted" })) return;
-    if (state.doubts.length) goDoubt(current); else viewer.pause();
+    const [first, last] = around(now), person = (d) => track(d.track)?.group;
+    const alike = (d) => d === now || (person(now) !== undefined && person(d) === person(now) && d.first >= first && d.last <= last);
+    settle(state.doubts.flatMap((d, n) => (alike(d) ? [n] : [])));
   },
   coverDoubt: async () => {
     const now = doubt();

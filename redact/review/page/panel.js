@@ -3,6 +3,14 @@
 import { clock } from "./timeline.js";
 import { $, button, element } from "./words.js";
 
+// What a reason means, and what to look at.
+const HINTS = [
+  ["without being seen", "No face was seen there; the cover was carried on by the picture. Is it still in its place?"],
+  ["begins inside", "Is anything of the person to be seen in the frames before?"],
+  ["ends inside", "Is anything of the person to be seen in the frames after it?"],
+  ["not covered", "Is somebody there? Then cover it."],
+];
+
 // `time` is from a frame to its milliseconds; `go` turns to a doubt.
 export function showDoubts(doubts, current, time, go, DO) {
   const now = doubts[current];
@@ -11,11 +19,12 @@ export function showDoubts(doubts, current, time, go, DO) {
     card.replaceChildren(element("p", "No doubts are left. Look through what was not seen yet (V goes there, Space plays), then sign off (Ctrl+Enter).", { className: "faint" }));
   } else {
     const row = element("p", undefined, { className: "buttons" });
-    row.append(button("Accept", "A", DO.accept, { className: "primary" }), button("Cover", "C", DO.coverDoubt),
+    row.append(button("Accept", "A", DO.accept, { className: "primary" }), button("Accept loop", "Shift+A", DO.acceptLoop), button("Cover", "C", DO.coverDoubt),
       button("Next", "N", DO.nextDoubt), button("Back", "P", DO.previousDoubt), button("Loop", "L", DO.loop));
     card.replaceChildren(
       element("p", `${current + 1} of ${doubts.length}, risk ${now.risk.toFixed(2)}, ${clock(time(now.frame))}`),
-      element("p", `${now.reason[0].toUpperCase()}${now.reason.slice(1)}.`, { id: "doubt-reason" }), row);
+      element("p", `${now.reason[0].toUpperCase()}${now.reason.slice(1)}.`, { id: "doubt-reason" }),
+      element("p", HINTS.find(([words]) => now.reason.includes(words))?.[1], { className: "faint" }), row);
   }
   $("doubts").replaceChildren(...doubts.map((d, n) => {
     const line = element("button", undefined, { onclick: () => go(n), title: d.reason });
