@@ -22,7 +22,6 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,10 @@ import cv2
 
 from bench.children import Ended, run_child
 from bench.faults import run_redact
-<<<<<<< HEAD
-from redact import detectors, marks
-=======
 from redact import detectors, marks, models, weights
->>>>>>> house
 from redact.batch import QUEUE
 from redact.detectors.marks import MarkDetector
 from redact.plan import Settings
-from redact.weights import card
 from tests.clips import portrait
 from tests.trees import load_fake, write_small
 
@@ -172,12 +166,7 @@ def prepare(folder: Path) -> None:
     added = run_redact("camera", "add", "gate", "--clip", folder / "clip.mp4", "--region", "8,8,40,20")
     assert added == 0
     marks.add("emblem", portrait(0.6))
-<<<<<<< HEAD
-    with resources.as_file(resources.files("redact.models")) as cards:
-        shutil.copytree(cards, folder / "cards")
-=======
     shutil.copytree(Path(models.__file__).parent, folder / "cards")
->>>>>>> house
 
 
 def redact(*commands: str) -> Callable[[Path], Callable[[], int]]:
@@ -206,44 +195,6 @@ def with_cards(folder: Path) -> Callable[[], int]:
 
 def cases() -> dict[str, Case]:
     """Return the kinds of input, by name."""
-<<<<<<< HEAD
-
-    def run(clip: str, *options: str) -> Callable[[Path], Callable[[], int]]:
-        return lambda folder: lambda: run_redact("run", folder / clip, "-o", folder / "out", *options)
-
-    def with_files(option: str, name: str) -> Callable[[Path], Callable[[], int]]:
-        return lambda folder: (
-            lambda: run_redact("run", folder / "clip.mp4", "-o", folder / "out", option, folder / name)
-        )
-
-    def in_output(output: str, *options: str) -> Callable[[Path], Callable[[], int]]:
-        return lambda folder: lambda: run_redact("run", folder / "clip.mp4", "-o", folder / output, *options)
-
-    def render(folder: Path) -> Callable[[], int]:
-        return lambda: run_redact("render", folder / "planned" / "private" / "clip.plan.json", "-o", folder / "out")
-
-    def show_log(folder: Path) -> Callable[[], int]:
-        return lambda: run_all(
-            ["log", folder / "done"], ["run", folder / "clip.mp4", "-o", folder / "done", "--overwrite"]
-        )
-
-    def look_and_run(folder: Path) -> Callable[[], int]:
-        return lambda: run_all(
-            ["status", folder / "done"], ["run", folder / "clip.mp4", "-o", folder / "done", "--overwrite"]
-        )
-
-    def with_cards(folder: Path) -> Callable[[], int]:
-        def call() -> int:
-            card.files = lambda _: folder / "cards"  # type: ignore[assignment]
-            return run_redact("run", folder / "clip.mp4", "-o", folder / "out")
-
-        return call
-
-    private = Path("private")
-    found = {
-        f"clip .{suffix}": Case(lambda f, s=suffix: f / f"clip.{s}", damage_bytes, run(f"clip.{suffix}", *sound))  # type: ignore[misc]
-        for suffix, sound in ((s, ("--audio", "keep") if s == "mp4" else ()) for s in CONTAINERS)
-=======
     again = "run DIR/clip.mp4 -o DIR/done --overwrite"
     found = {}
     for suffix in CONTAINERS:
@@ -262,7 +213,6 @@ def cases() -> dict[str, Case]:
         "card": Case("cards/yunet-n.toml", damage_bytes, with_cards),
         "log": Case("done/private/custody.jsonl", damage_lines, redact("log DIR/done", "report DIR/done", again)),
         "queue": Case(f"done/private/{QUEUE}", damage_bytes, redact("status DIR/done", again)),
->>>>>>> house
     }
     return found
 

@@ -45,7 +45,7 @@ class Cluster:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self._client: Any = library.Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last: tls without certificates
             raise DependencyError(
                 f"No scheduler answers at {address}: {error}.", "Start one with `dask scheduler`; see docs/cluster.md."
             ) from error

@@ -113,7 +113,9 @@ class Clock:
         if cut:
             self._cuts.append(frame)
         self._times.append(time)
-        self._camera.append(tuple(round(float(v), 6) for v in camera.flat))
+        moved = tuple(round(float(v), 6) for v in camera.flat)
+        same = bool(self._camera) and self._camera[-1] == moved  # a camera that stands takes the room of one motion
+        self._camera.append(self._camera[-1] if same else moved)
         return cut
 
     @property

@@ -21,6 +21,7 @@ from redact.errors import PlanError
 from redact.plan import Detection, Looked, Settings, Source
 from redact.records import from_plain, to_plain
 
+GZIP = 31  # what zlib calls the form of gzip files
 SMALLEST_ZOOM = 1e-6  # from one frame to the next, as an area: what is less cannot be turned back
 
 
@@ -151,12 +152,14 @@ def dump_sightings(sightings: Sightings) -> bytes:
     """Return sightings as compressed JSON lines: one about the clip, one for each detection, one for each chain."""
     rows = ("detections", "chains")
     head = {f.name: to_plain(getattr(sightings, f.name)) for f in fields(sightings) if f.name not in rows}
-    return _pack([head, *(to_plain(row) for name in rows for row in getattr(sightings, name))])
+    return _pack(to_plain(row) for part in ([head], sightings.detections, sightings.chains) for row in part)
 
 
 def _pack(rows: Iterable[Any]) -> bytes:
-    """Return rows as compressed JSON lines."""
-    return gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0)
+    """Return rows as compressed JSON lines; no more than one of them is held at once."""
+    packer = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=GZIP)
+    packed = [packer.compress((json.dumps(row) + "\n").encode()) for row in rows]
+    return b"".join([*packed, packer.flush()])
 
 
 def load_timeline(data: bytes) -> tuple[Source, Timeline]:
@@ -193,7 +196,15 @@ def load_sightings(data: bytes) -> Sightings:
         PlanError: they are damaged.
     """
     try:
-        head, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
+        lines = io.BytesIO(gzip.decompress(data))
+        head = json.loads(lines.readline())
+        detections: list[Detection] = []
+        chains: list[tuple[Detection, ...]] = []
+        for row in map(json.loads, lines):
+            if isinstance(row, dict):
+                detections.append(from_plain(row, Detection, "a detection"))
+            else:
+                chains.append(tuple(from_plain(d, Detection, "a chain") for d in row))
         source = from_plain(head["source"], Source, "the detections, source")
         line = _timeline_of(head, source.first)
         sightings = Sightings(
@@ -207,10 +218,8 @@ def load_sightings(data: bytes) -> Sightings:
             cuts=line.cuts,
             camera=line.camera,
             damaged=tuple(int(n) for n in head["damaged"]),
-            detections=tuple(from_plain(row, Detection, "a detection") for row in rows if isinstance(row, dict)),
-            chains=tuple(
-                tuple(from_plain(d, Detection, "a chain") for d in row) for row in rows if isinstance(row, list)
-            ),
+            detections=tuple(detections),
+            chains=tuple(chains),
             stream=int(head["stream"]),
             looked=from_plain(head["looked"], Looked, "the detections, looked"),
             threshold=float(head["threshold"]),

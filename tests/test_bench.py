@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from bench import leakmeter, leaks, make_clips, odd_files, tables
+from bench import growth, leakmeter, leaks, make_clips, memory, odd_files, tables
 from bench.leakmeter import Report, measure
 from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
@@ -682,3 +683,28 @@ def test_odd_files_are_told_by_frames_times_size_and_what_is_left_in_the_copy(tm
     assert odd_files.describe(source, 3, None) == ["3", "no copy", "-", "-", "-"]
     clip.write_bytes(b"nothing")
     assert odd_files.shown(clip) is None
+
+
+def test_the_exponent_of_growth_is_the_slope_of_the_logarithms_and_its_plot_is_a_picture() -> None:
+    assert growth.exponent([0, 1, 2, 8], [1, 3, 12, 192]) == pytest.approx(2)
+    assert growth.exponent([1, 60], [5, 300]) == pytest.approx(1)
+    root = ElementTree.fromstring(growth.draw({"size": [(1, 3), (4, 12)], "faces": [(0, 1), (1, 1), (200, 9)]}))
+    first, second = (line.attrib["points"].split() for line in root if line.tag.endswith("polyline"))
+    assert (len(first), len(second)) == (2, 2)
+
+
+def test_the_clips_of_growth_hold_as_many_faces_as_they_say_each_in_its_own_part(tmp_path: Path) -> None:
+    plain = read_grey(growth.make_clip(tmp_path / "plain.mp4", (320, 180), 3, 0))
+    faces = read_grey(growth.make_clip(tmp_path / "faces.mp4", (320, 180), 3, 5))
+    assert (len(plain), plain[0].shape) == (3, (180, 320))
+    apart = cv2.absdiff(plain[0], faces[0]) > 12
+    parts = [apart[90 * row :, 106 * column :][35:55, 43:63].mean() for row in (0, 1) for column in (0, 1, 2)]
+    assert [bool(part > 0.5) for part in parts] == [True] * 5 + [False]
+    assert growth.clips_of("length", 7)[0].frames == 60 * growth.RATE
+
+
+def test_the_memory_of_all_processes_counts() -> None:
+    one = [sys.executable, "-c", "import time; held = bytes(range(256)) * (40 << 12); time.sleep(1.5)"]
+    both = f"import subprocess; held = bytes(range(256)) * (40 << 12); subprocess.run({one!r}, check=True)"
+    assert memory.peak_mb(one) > 40
+    assert memory.peak_mb([sys.executable, "-c", both]) > 80
