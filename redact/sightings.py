@@ -173,10 +173,8 @@ def load_sightings(data: bytes) -> Sightings:
             cuts=line.cuts,
             camera=line.camera,
             damaged=tuple(int(n) for n in head["damaged"]),
-            detections=tuple(from_plain(row, Detection, "a detection") for row in rows if isinstance(row, dict)),
-            chains=tuple(
-                tuple(from_plain(d, Detection, "a chain") for d in row) for row in rows if isinstance(row, list)
-            ),
+            detections=tuple(_detection(row, "a detection") for row in rows if isinstance(row, dict)),
+            chains=tuple(tuple(_detection(d, "a chain") for d in row) for row in rows if isinstance(row, list)),
             stream=int(head["stream"]),
             looked=from_plain(head["looked"], Looked, "the detections, looked"),
             threshold=float(head["threshold"]),
@@ -187,6 +185,11 @@ def load_sightings(data: bytes) -> Sightings:
             f"The detections are damaged: {error}.", "Remove that file; they will be made again."
         ) from error
     return sightings
+
+
+def _detection(row: Any, where: str) -> Detection:
+    """Return a detection; those that were kept before any was judged do not say so."""
+    return from_plain({"judged": None, **row} if isinstance(row, dict) else row, Detection, where)
 
 
 def _check(sightings: Sightings) -> None:

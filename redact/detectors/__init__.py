@@ -70,6 +70,22 @@ class PacedDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class AskedDetector(Detector, Protocol):
+    """A detector of faces with another model that is asked about what it was not sure of."""
+
+    def ask(self, picture: NDArray[np.uint8], detection: Detection) -> float:
+        """Return how sure the other model is that a sighting in a picture is one of a face, 0 to 1.
+
+        It is called from several threads at once.
+
+        Args:
+            picture: as for `detect`.
+            detection: where, and in which turn.
+        """
+        ...
+
+
 def load_detectors(settings: Settings, weights_folder: Path | None = None) -> list[Detector]:
     """Return the detectors that find what is to be covered: those of the entry-point group `redact.detectors`.
 
@@ -103,7 +119,9 @@ def load_detectors(settings: Settings, weights_folder: Path | None = None) -> li
             helpful.intersection(maker.labels) and _is_ready(entry.name, weights_folder)
         ):
             detectors.append(maker(weights_folder))
-    return _outlined(detectors, weights_folder) if "person" in wanted else detectors
+    if "person" in wanted:
+        detectors = _outlined(detectors, weights_folder)
+    return _judged(detectors, weights_folder) if "face" in wanted else detectors
 
 
 def _outlined(detectors: list[Detector], weights_folder: Path | None) -> list[Detector]:
@@ -115,6 +133,15 @@ def _outlined(detectors: list[Detector], weights_folder: Path | None) -> list[De
     return [
         Outlined(d, weights_folder) if "person" in d.labels and isinstance(d, PacedDetector) else d for d in detectors
     ]
+
+
+def _judged(detectors: list[Detector], weights_folder: Path | None) -> list[Detector]:
+    """Return detectors; CenterFace with the model that is asked about faces, where its weights are installed."""
+    from redact.detectors.judging import MODEL, Judged
+
+    if not weights.is_installed(weights.cards()[MODEL], weights_folder):
+        return detectors
+    return [Judged(d, weights_folder) if d.name == "centerface" else d for d in detectors]
 
 
 def _is_ready(name: str, weights_folder: Path | None) -> bool:
