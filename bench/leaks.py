@@ -40,6 +40,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from bench import leakmeter, tables
 from bench.tables import DEFACE, REDACT, Results, Row
 from redact import cli, following, looking, second_look, stillness
+from redact.detectors.judging import Judged
 from redact.following import Follower
 from redact.scenes import Scene
 
@@ -103,6 +104,7 @@ MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
     "second-look": lambda: [(second_look, "EVERY_FRAME", ()), (second_look, "SPREAD", ())],
     "taking-turns": lambda: [(looking, "cheap_looks", _first(looking.cheap_looks))],
     "scheduling": lambda: [(looking, "RARE_KEY_S", looking.KEY_S)],
+    "judge": lambda: [(Judged, "ask", lambda self, picture, detection: 1.0)],
     "holding": lambda: [(stillness, "HOLD_S", Fraction(0))],
 }
 

@@ -61,7 +61,7 @@ def tables() -> dict[str, str]:
     rows = {
         "packages": [f"| {name} | {licence_of(name)} |" for name in sorted(packages())],
         "weights": [
-            f"| {card.id} | {card.licence} | {'required' if card.required else 'optional'} |"
+            f"| {card.id} | {card.licence} | {'required' if card.required else 'usual' if card.usual else 'optional'} |"
             for card in weights.cards().values()
         ],
     }

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from redact import surveys
 from redact.crew import Crew
-from redact.detectors import Detector, PacedDetector
+from redact.detectors import AskedDetector, Detector, PacedDetector
 from redact.doubts import find_doubts
 from redact.following import Follower
 from redact.geometry import Box
@@ -175,7 +175,8 @@ def follow(
         InputError: the clip cannot be read.
     """
     eyes = () if settings.fast else [d for d in detectors if not isinstance(d, PacedDetector)]
-    return _follow(clip, link(detections, timeline), timeline, settings, eyes, progress)
+    judge = next((d for d in detectors if isinstance(d, AskedDetector)), None)
+    return _follow(clip, link(detections, timeline), timeline, settings, eyes, progress, judge)
 
 
 def _follow(
@@ -185,10 +186,11 @@ def _follow(
     settings: Settings,
     eyes: Sequence[Detector],
     progress: Progress,
+    judge: AskedDetector | None = None,
 ) -> tuple[tuple[Detection, ...], ...]:
     """Return chains, each followed through the picture, and looked for by some detectors where that helps."""
     with open_clip(clip, settings) as reader, Crew() as crew:
-        follower = Follower(chains, timeline, settings.threshold, partial(detect, eyes), crew)
+        follower = Follower(chains, timeline, settings.threshold, partial(detect, eyes), crew, judge)
         for done, frame in enumerate(reader, start=1):
             follower.show(frame.picture, frame.index)
             progress(done, len(timeline.times))
@@ -319,8 +321,9 @@ def _next(tracks: Sequence[Track]) -> int:
 
 
 def add_faces(plan: Plan, chains: Iterable[Sequence[Detection]], timeline: Timeline) -> Plan:
-    """Return a plan that covers, besides what it did, the faces that verification has found."""
-    made = make_tracks(chains, timeline, plan.settings.threshold, "head" in plan.settings.cover)
+    """Return a plan that covers, besides what it did, the faces that verification has found, whoever says otherwise."""
+    unjudged = [[replace(d, judged=None) for d in chain] for chain in chains]
+    made = make_tracks(unjudged, timeline, plan.settings.threshold, "head" in plan.settings.cover)
     used = _next(plan.tracks) - 1
     added = [replace(track, id=used + track.id, origin="verification") for track in made]
     return replace(plan, tracks=(*plan.tracks, *added))

@@ -49,7 +49,7 @@ def make(folder: Path, wheel: Path | None, ids: Sequence[str], progress: Callabl
     Args:
         folder: where; it may not exist yet.
         wheel: of redact; None to build it from the sources that this program runs from.
-        ids: of weights besides those that are required.
+        ids: of weights besides those that are required or usual.
         progress: called with what is being done.
 
     Raises:
@@ -63,7 +63,7 @@ def make(folder: Path, wheel: Path | None, ids: Sequence[str], progress: Callabl
     known = weights.cards()
     if unknown := [name for name in ids if name not in known]:
         raise UsageError(f"There is no model called {unknown[0]!r}.", f"Choose from: {', '.join(known)}.")
-    chosen = [card for card in known.values() if card.required or card.id in ids]
+    chosen = [card for card in known.values() if card.required or card.usual or card.id in ids]
     if wheel is not None and not wheel.is_file():
         raise InputError(f"There is no wheel {wheel}.", "Check the name.")
     made = wheel or _sources()
@@ -97,7 +97,9 @@ def _fill(draft: Path, made: Path, chosen: Sequence[weights.Card], progress: Cal
     for card in chosen:
         progress(f"the weights {card.id}")
         (draft / "weights" / card.file).write_bytes(weights.obtain(card, None))
-    optional = "".join(f" {card.id}" for card in chosen) if any(not card.required for card in chosen) else ""
+    optional = (
+        "".join(f" {card.id}" for card in chosen) if any(not (card.required or card.usual) for card in chosen) else ""
+    )
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     kind = f"{platform.system()} on {platform.machine()}"
     note = NOTE.substitute(system=kind, python=python, sums=SUMS, ids=optional)

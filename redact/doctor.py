@@ -215,6 +215,8 @@ def _weights() -> Iterator[Finding]:
                 yield Finding(name, BAD, str(error), error.advice)
             elif card.required:
                 yield Finding(name, BAD, "missing, and redact does not work without", advice)
+            elif card.usual:
+                yield Finding(name, LOOK, "missing: more is covered for nothing without it", advice)
             else:
                 yield Finding(name, GOOD, f"not installed, optional ({card.licence})")
         else:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from redact.geometry import Box, covered_share
 from redact.plan import FLOW, FOLLOWED, Detection, Doubt, Track
 from redact.sightings import Timeline
-from redact.tracking import counted, counts
+from redact.tracking import counted, counts, is_denied
 
 UNSEEN_S = Fraction(1, 2)  # how long nothing was seen of a face that is covered before that is in doubt
 HIDDEN = 0.8  # share of a box that a track must cover for it to be covered
@@ -69,10 +69,12 @@ def _lost(chain: Sequence[Detection], track: Track, timeline: Timeline, size: tu
 
 
 def _dropped(chain: Sequence[Detection]) -> Doubt:
-    """Return the doubt about sightings that were too weak to count."""
-    best = max(chain, key=lambda d: d.score)
-    times = f"{len(chain)} times" if len(chain) > 1 else "once"
-    reason = f"not covered: seen {times}, and weakly (score {best.score:.2f})"
+    """Return the doubt about sightings that do not count: too weak, or no face to another model."""
+    seen = [d for d in chain if d.detector != FLOW]
+    best = max(seen, key=lambda d: d.score)
+    times = f"{len(seen)} times" if len(seen) > 1 else "once"
+    why = "by one model of two" if is_denied(seen) else "weakly"
+    reason = f"not covered: seen {times}, and {why} (score {best.score:.2f})"
     risk = min(1.0, DROPPED_RISK * best.score)
     return Doubt(chain[0].frame, chain[-1].frame, best.frame, best.box, reason, risk)
 

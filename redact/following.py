@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
+from redact.detectors import AskedDetector
 from redact.detectors.looks import Look
 from redact.geometry import Box, join
 from redact.plan import FLOW, FOLLOWED, Detection
 from redact.sightings import Timeline
-from redact.tracking import MOTION_SIGHTINGS, counts, kind, lead_s, motion_of
+from redact.tracking import IS_FACE, MOTION_SIGHTINGS, best, counts, is_asked, kind, lead_s, motion_of
 
 Picture = NDArray[np.uint8]
 Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1, or one of them
@@ -163,6 +164,7 @@ class _Chain:
     seen: dict[int, Detection]
     carried: list[Detection] = field(default_factory=list)
     next_look: Fraction = Fraction(0)  # when a sighting in doubt may be looked at again
+    answers: dict[int, Future[float]] = field(default_factory=dict)  # of another model that was asked, by frame
 
     def sightings(self) -> list[Detection]:
         """Return the sightings in the order of their frames."""
@@ -190,13 +192,21 @@ class Follower:
         threshold: score from which a chain counts; others get a second look and are not carried.
         look_at: takes looks at a picture.
         crew: takes them beside each other.
+        judge: is asked about chains that may be no faces; None where nobody is.
     """
 
     def __init__(
-        self, chains: Sequence[Sequence[Detection]], timeline: Timeline, threshold: float, look_at: LookAt, crew: Crew
+        self,
+        chains: Sequence[Sequence[Detection]],
+        timeline: Timeline,
+        threshold: float,
+        look_at: LookAt,
+        crew: Crew,
+        judge: AskedDetector | None = None,
     ) -> None:
         self._chains = [_Chain({d.frame: d for d in chain}) for chain in chains]
         self._timeline, self._threshold, self._look_at, self._crew = timeline, threshold, look_at, crew
+        self._judge = judge
         self._by_frame: dict[int, list[_Chain]] = defaultdict(list)
         for chain in self._chains:
             for frame in chain.seen:
@@ -207,8 +217,13 @@ class Follower:
 
     def chains(self) -> list[list[Detection]]:
         """Return the chains with what was found and carried since, each in the order of its frames."""
-        whole = [[*chain.seen.values(), *chain.carried] for chain in self._chains if chain.seen]
+        whole = [[*self._judged(chain), *chain.carried] for chain in self._chains if chain.seen]
         return [sorted(chain, key=lambda d: (d.frame, d.detector == FLOW)) for chain in whole]
+
+    def _judged(self, chain: _Chain) -> list[Detection]:
+        """Return the sightings of a chain with what was answered about them, if it is still one to ask about."""
+        answers = chain.answers if self._may_ask(chain.sightings()) else {}
+        return [replace(d, judged=answers[n].result()) if n in answers else d for n, d in chain.seen.items()]
 
     def show(self, picture: Picture, frame: int) -> None:
         """Take the next frame: carry what is on its way, and go back from what begins here."""
@@ -225,6 +240,21 @@ class Follower:
         counted = [chain for chain in self._by_frame[frame] if counts(chain.sightings(), self._threshold)]
         self._go_back([c for c in counted if frame - 1 not in c.seen and not _is_bridged(c, frame)], frame)
         self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
+        for chain in counted:
+            self._ask(chain, picture, frame)
+
+    def _ask(self, chain: _Chain, picture: Picture, frame: int) -> None:
+        """Ask about the sighting of a chain in a frame, where it is one of its best and no answer was enough yet."""
+        sightings = chain.sightings()
+        if self._judge is None or not self._may_ask(sightings) or chain.seen[frame] not in best(sightings):
+            return
+        if not any(answer.result() >= IS_FACE for answer in chain.answers.values()):
+            chain.answers[frame] = self._crew.give(self._judge.ask, picture, chain.seen[frame])
+
+    def _may_ask(self, sightings: Sequence[Detection]) -> bool:
+        """Return whether sightings are to be asked about; nothing that others see, or say, is."""
+        own = self._judge is not None and all(d.detector == self._judge.name for d in sightings)
+        return own and is_asked(sightings)
 
     def _is_in_doubt(self, chain: _Chain, frame: int) -> bool:
         """Return whether a sighting is the best of those too weak to count, one that sinks, or one that jumps."""
@@ -266,6 +296,7 @@ class Follower:
             same = kind(other.seen[frame]) == kind(walk.start)
             if begins and same and _is_near(walk.row, _row(other.seen[frame].box)):
                 walk.chain.seen |= other.seen
+                walk.chain.answers |= other.answers
                 for n in other.seen:
                     self._by_frame[n] = [walk.chain if c is other else c for c in self._by_frame[n]]
                 other.seen = {}

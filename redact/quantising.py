@@ -23,12 +23,12 @@ BIAS_LIMIT = 2**30
 LARGEST = 1e15  # no network has a weight of this size, and scales of such weights would overflow
 OPSET = 13  # the first one with a scale for each channel; the layers of the models here mean the same in it
 LENGTH, VARINT = 2, 0  # wire types
-FLOAT, UINT8, INT8, INT32, INT = 1, 2, 3, 6, 2  # TensorProto.DataType and AttributeProto.AttributeType
+FLOAT, UINT8, INT8, INT32, INT64, INT = 1, 2, 3, 6, 7, 2  # TensorProto.DataType and AttributeProto.AttributeType
 GRAPH, OPSETS = 7, 8  # numbers of the fields of ModelProto
 NODE, INITIALIZER, OUTPUT, VALUE_INFO = 1, 5, 12, 13  # of GraphProto
 NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_FLOATS, TENSOR_NAME, TENSOR_RAW = 1, 2, 4, 8, 9
-NUMPY = {FLOAT: np.float32, UINT8: np.uint8, INT8: np.int8, INT32: np.int32}
+NUMPY = {FLOAT: np.float32, UINT8: np.uint8, INT8: np.int8, INT32: np.int32, INT64: np.int64}
 KINDS: dict[Any, int] = {np.dtype(kind): number for number, kind in NUMPY.items()}
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -70,7 +70,7 @@ def _convert(tag: int, raw: bytes, payload: bytes, ranges: Ranges, floats: Colle
     if tag == GRAPH << 3 | LENGTH:
         return field(tag, _quantise(payload, ranges, floats))
     if tag == OPSETS << 3 | LENGTH:
-        return field(tag, _number(2, OPSET))
+        return field(tag, make_number(2, OPSET))
     return raw
 
 
@@ -106,7 +106,7 @@ def _quantise(graph: bytes, ranges: Ranges, floats: Collection[str]) -> bytes:
     scales = {name: _scale(*ranges[name]) for name in sorted(between)}  # the same bytes in every process
     made: list[bytes] = []
     for name, (scale, zero) in scales.items():
-        made += [_tensor(f"{name}_scale", scale), _tensor(f"{name}_zero", zero)]
+        made += [make_tensor(f"{name}_scale", scale), make_tensor(f"{name}_zero", zero)]
     layers: list[bytes] = []
     produced = {output for node in nodes for output in node.outputs}
     layers += [part for name in sorted(between - produced) for part in _pair(name)]
@@ -118,7 +118,7 @@ def _quantise(graph: bytes, ranges: Ranges, floats: Collection[str]) -> bytes:
             made += more
             layers += _unweigh(node)
             replaced |= set(node.inputs[1:])
-        layers.append(_layer(node.kind, inputs, node.outputs, node.rest))
+        layers.append(make_layer(node.kind, inputs, node.outputs, node.rest))
         layers += [part for name in node.outputs if name in between for part in _pair(name)]
     parts = [field(NODE << 3 | LENGTH, layer) for layer in layers]
     for tag, raw, payload in fields(graph):
@@ -182,20 +182,20 @@ def _weigh(
     shaped = scale.reshape(-1, *[1] * (weight.ndim - 1))
     name = node.outputs[0]
     made = [
-        _tensor(f"{name}_weight", np.rint(weight / shaped).astype(np.int8)),
-        _tensor(f"{name}_weight_scale", scale),
-        _tensor(f"{name}_weight_zero", np.zeros(len(scale), np.int8)),
+        make_tensor(f"{name}_weight", np.rint(weight / shaped).astype(np.int8)),
+        make_tensor(f"{name}_weight_scale", scale),
+        make_tensor(f"{name}_weight_zero", np.zeros(len(scale), np.int8)),
     ]
     names = [inputs[0], f"{name}_weight_back"]
     if len(node.inputs) > 2:
         unit = scale * scales[node.inputs[0]][0]
         made += [
-            _tensor(
+            make_tensor(
                 f"{name}_bias",
                 np.clip(np.rint(weights[node.inputs[2]] / unit), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32),
             ),
-            _tensor(f"{name}_bias_scale", unit.astype(np.float32)),
-            _tensor(f"{name}_bias_zero", np.zeros(len(scale), np.int32)),
+            make_tensor(f"{name}_bias_scale", unit.astype(np.float32)),
+            make_tensor(f"{name}_bias_zero", np.zeros(len(scale), np.int32)),
         ]
         names.append(f"{name}_bias_back")
     return tuple(names), made
@@ -203,29 +203,31 @@ def _weigh(
 
 def _unweigh(node: _Node) -> Iterator[bytes]:
     """Yield the layers that turn integer weights back, one scale for each channel."""
-    axis = field(NODE_ATTRIBUTE << 3 | LENGTH, field(1 << 3 | LENGTH, b"axis") + _number(3, 0) + _number(20, INT))
+    axis = field(
+        NODE_ATTRIBUTE << 3 | LENGTH, field(1 << 3 | LENGTH, b"axis") + make_number(3, 0) + make_number(20, INT)
+    )
     for word in ("weight", "bias")[: len(node.inputs) - 1]:
         name = f"{node.outputs[0]}_{word}"
-        yield _layer("DequantizeLinear", (name, f"{name}_scale", f"{name}_zero"), (f"{name}_back",), axis)
+        yield make_layer("DequantizeLinear", (name, f"{name}_scale", f"{name}_zero"), (f"{name}_back",), axis)
 
 
 def _pair(name: str) -> Iterator[bytes]:
     """Yield the layers that turn a tensor into integers and back."""
-    yield _layer("QuantizeLinear", (name, f"{name}_scale", f"{name}_zero"), (f"{name}_bytes",))
-    yield _layer("DequantizeLinear", (f"{name}_bytes", f"{name}_scale", f"{name}_zero"), (f"{name}_back",))
+    yield make_layer("QuantizeLinear", (name, f"{name}_scale", f"{name}_zero"), (f"{name}_bytes",))
+    yield make_layer("DequantizeLinear", (f"{name}_bytes", f"{name}_scale", f"{name}_zero"), (f"{name}_back",))
 
 
-def _layer(kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], rest: bytes = b"") -> bytes:
+def make_layer(kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], rest: bytes = b"") -> bytes:
     """Return a NodeProto."""
     parts = [field(NODE_INPUT << 3 | LENGTH, name.encode()) for name in inputs]
     parts += [field(NODE_OUTPUT << 3 | LENGTH, name.encode()) for name in outputs]
     return b"".join([*parts, field(NODE_TYPE << 3 | LENGTH, kind.encode()), rest])
 
 
-def _tensor(name: str, value: NDArray[Any]) -> bytes:
+def make_tensor(name: str, value: NDArray[Any]) -> bytes:
     """Return a TensorProto."""
-    parts = [_number(TENSOR_DIMS, size) for size in value.shape]
-    parts += [_number(TENSOR_TYPE, KINDS[value.dtype]), field(TENSOR_NAME << 3 | LENGTH, name.encode())]
+    parts = [make_number(TENSOR_DIMS, size) for size in value.shape]
+    parts += [make_number(TENSOR_TYPE, KINDS[value.dtype]), field(TENSOR_NAME << 3 | LENGTH, name.encode())]
     return b"".join([*parts, field(TENSOR_RAW << 3 | LENGTH, value.tobytes())])
 
 
@@ -236,7 +238,7 @@ def _floats(tensor: bytes) -> NDArray[np.float32]:
     for tag, raw, payload in fields(tensor):
         number, wire = tag >> 3, tag & 7
         if number == TENSOR_DIMS:
-            dims += _numbers(payload) if wire == LENGTH else [varint(raw, len(varint_bytes(tag)))[0]]
+            dims += read_numbers(payload) if wire == LENGTH else [varint(raw, len(varint_bytes(tag)))[0]]
         elif number == TENSOR_TYPE:
             kind = varint(raw, len(varint_bytes(tag)))[0]
         elif number in (TENSOR_RAW, TENSOR_FLOATS):
@@ -249,7 +251,7 @@ def _floats(tensor: bytes) -> NDArray[np.float32]:
     return floats
 
 
-def _numbers(packed: bytes) -> list[int]:
+def read_numbers(packed: bytes) -> list[int]:
     """Return packed numbers."""
     found, at = [], 0
     while at < len(packed):
@@ -258,7 +260,7 @@ def _numbers(packed: bytes) -> list[int]:
     return found
 
 
-def _number(number: int, value: int) -> bytes:
+def make_number(number: int, value: int) -> bytes:
     """Return a field of wire type 0."""
     return varint_bytes(number << 3 | VARINT) + varint_bytes(value)
 

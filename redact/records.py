@@ -185,7 +185,7 @@ _text, _count, _flag = _scalar(str), _scalar(int, 0), _scalar(bool)
 _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Detection: {
         "frame": _count, "box": _box, "label": _text, "score": _real, "detector": _text, "angle": _scalar(int),
-        "held": _scalar(bool),
+        "held": _scalar(bool), "judged": _optional(_real),
     },
     Looked: {"whole": _count, "parts": _count, "held": _count},
     Track: {

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import Detector
+from redact.detectors import AskedDetector, Detector
 from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Clock
 from redact.sightings import Timeline
-from redact.tracking import link
+from redact.tracking import is_asked, is_denied, link
 
 EVERY_FRAME = (Look(448, mirrored=True),)  # another size than the cheap looks at the clip
 SPREAD = (Look(1280, mirrored=True), *(Look(480, turn, mirrored=True) for turn in range(45, 360, 45)))
@@ -44,6 +45,7 @@ class SecondLook:
         self._clock, self._next = Clock(), Fraction(-1)
         self._seen: list[Future[list[Detection]]] = []
         self._looked = self._deep = 0
+        self._judge = next((d for d in detectors if isinstance(d, AskedDetector)), None)
 
     def show(
         self,
@@ -84,11 +86,18 @@ class SecondLook:
         looks: Sequence[Look],
     ) -> list[Detection]:
         """Return what is seen in one frame and not covered, but for what only the covers have made."""
-        shown = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
+        found = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
+        shown = [self._judged(d, source) for d in found]
         if not any(d.score >= self._settings.threshold + SURE_OFTEN for d in shown):
             return shown  # nothing that will count
         there = self._detect(source, frame, looks)
         return [d for d in shown if any(_is_like(s, d, mask) for s in there)]
+
+    def _judged(self, detection: Detection, source: NDArray[np.uint8]) -> Detection:
+        """Return a sighting with what another model says of it, where such a one is asked about at the first look."""
+        if self._judge is None or detection.score < self._settings.threshold or not is_asked([detection]):
+            return detection
+        return replace(detection, judged=self._judge.ask(source, detection))
 
     def _detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return what all detectors see."""
@@ -107,7 +116,7 @@ class SecondLook:
     def _counts(self, chain: Sequence[Detection]) -> bool:
         """Return whether linked sightings are a face."""
         more = SURE_OFTEN if len(chain) >= OFTEN else SURE_ONCE
-        return max(d.score for d in chain) >= self._settings.threshold + more
+        return max(d.score for d in chain) >= self._settings.threshold + more and not is_denied(chain)
 
     def checks(self, found: Sequence[Sequence[Detection]]) -> list[Check]:
         """Return what was looked at, by each detector, and how many faces are not covered."""

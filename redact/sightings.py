@@ -142,7 +142,7 @@ def load_part(data: bytes, made_with: Mapping[str, Any]) -> Part | None:
         head, looked, *rows = [json.loads(line) for line in gzip.decompress(data).decode().splitlines()]
         if head != to_plain(made_with):
             return None
-        seen = tuple(from_plain(row, Detection, "a detection") for row in rows)
+        seen = tuple(_detection(row, "a detection") for row in rows)
         return Part(seen, from_plain(looked, Looked, "a segment, looked"))
     except (OSError, EOFError, zlib.error, ValueError, RecursionError, PlanError):
         return None
@@ -202,9 +202,9 @@ def load_sightings(data: bytes) -> Sightings:
         chains: list[tuple[Detection, ...]] = []
         for row in map(json.loads, lines):
             if isinstance(row, dict):
-                detections.append(from_plain(row, Detection, "a detection"))
+                detections.append(_detection(row, "a detection"))
             else:
-                chains.append(tuple(from_plain(d, Detection, "a chain") for d in row))
+                chains.append(tuple(_detection(d, "a chain") for d in row))
         source = from_plain(head["source"], Source, "the detections, source")
         line = _timeline_of(head, source.first)
         sightings = Sightings(
@@ -230,6 +230,11 @@ def load_sightings(data: bytes) -> Sightings:
             f"The detections are damaged: {error}.", "Remove that file; they will be made again."
         ) from error
     return sightings
+
+
+def _detection(row: Any, where: str) -> Detection:
+    """Return a detection; those that were kept before any was judged do not say so."""
+    return from_plain({"judged": None, **row} if isinstance(row, dict) else row, Detection, where)
 
 
 def _check(sightings: Sightings) -> None:

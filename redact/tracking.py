@@ -47,6 +47,12 @@ OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
 HEAD_GROWTH = 0.32  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted
 HAIR = 0.08  # how much farther up a head reaches than down
 GROWTH = {"face": 0.2, "person": 0.05, "code": 0.05, "mark": 0.05, "nudity": 0.15}  # likewise of other things
+# A chain of faces that is large, and seen well nowhere, may be a hand or a lens: another model is asked at its best
+# sightings, and where it finds a face at none of them the chain does not count. bench/leaks.py, and docs/models.md.
+ASK_BELOW = 0.6  # score of the best sighting from which none is asked about
+ASK_OVER = 36  # pixels: square root of the area of the chain's median sighting up to which none is asked about
+ASK_TIMES = 3  # how many sightings are asked about
+IS_FACE = 0.15  # score of the other model from which a sighting is a face
 TURNED = 0.05  # how much more sure a turned look must be: it also finds curtains and edges of beds
 
 
@@ -72,12 +78,31 @@ def counted(chains: Iterable[Sequence[Detection]], threshold: float) -> list[Seq
 
 
 def counts(chain: Sequence[Detection], threshold: float) -> bool:
-    """Return whether a chain makes a track: one good sighting, or, of a face, several weak ones."""
+    """Return whether a chain makes a track: one good sighting, or, of a face, several weak ones; see `is_denied`."""
     seen = [d for d in chain if d.detector != FLOW]
     if chain[0].label != "face":
         return any(d.score >= START.get(d.label, 0) for d in seen)
     looked = sum(not d.held for d in seen)  # that a sighting is held says nothing of whether it comes again
-    return looked >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
+    good = looked >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
+    return good and not is_denied(seen)
+
+
+def is_denied(seen: Sequence[Detection]) -> bool:
+    """Return whether another model was asked about the sightings of a chain, and found a face at none of them."""
+    judged = [d.judged for d in seen if d.judged is not None]
+    return len(judged) >= min(ASK_TIMES, len(seen)) and max(judged) < IS_FACE and is_asked(seen)
+
+
+def is_asked(seen: Sequence[Detection]) -> bool:
+    """Return whether another model is asked about the sightings of a chain: faces, not small, and none of them sure."""
+    if not seen or seen[0].label != "face" or max(d.score for d in seen) >= ASK_BELOW:
+        return False
+    return float(np.median(_sizes(_rows(seen)))) > ASK_OVER
+
+
+def best(seen: Sequence[Detection]) -> list[Detection]:
+    """Return the sightings of a chain that another model is asked about."""
+    return sorted(seen, key=lambda d: -d.score)[:ASK_TIMES]
 
 
 def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detection]]:

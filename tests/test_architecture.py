@@ -22,6 +22,7 @@ LAYERS = {
         "seeking",
         "weights",
         "quantising",
+        "translating",
         "backends",
         "detectors",
         "scenes",
@@ -52,6 +53,7 @@ LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
     ("detectors", "quantising"), ("detectors", "backends"), ("detectors", "marks"), ("regions", "plan"),
+    ("translating", "quantising"), ("weights", "translating"),
     ("regions", "sightings"), ("seeking", "media"), ("looking", "detectors"), ("looking", "scenes"),
     ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "tracking"),
     ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),

@@ -51,13 +51,13 @@ def test_a_bundle_holds_wheels_weights_a_note_and_the_hash_of_each_file(
     assert wheel.endswith(WHEEL)
     assert "--only-binary=:all:" in pip[1]
     inside = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    models = {"centerface.onnx", "PP-OCRv6_det_small.onnx", "yunet_n_dynamic.onnx"}
+    models = {"centerface.onnx", "PP-OCRv6_det_small.onnx", "frozen_graph.pb", "yunet_n_dynamic.onnx"}
     texts, wheels = {"INSTALL.txt", "Containerfile", "SHA256SUMS"}, {WHEEL, "numpy-2.0-cp311-linux.whl"}
     assert inside == texts | {f"wheels/{name}" for name in wheels} | {f"weights/{name}" for name in models}
     sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert sums == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in inside - {"SHA256SUMS"}}
     note = (folder / "INSTALL.txt").read_text()
-    assert "models fetch centerface ppocr-det-v6 yunet-n --from weights" in note
+    assert "models fetch centerface ppocr-det-v6 retinaface-mnv2 yunet-n --from weights" in note
     assert f"Python {sys.version_info.major}.{sys.version_info.minor}" in note
     assert "$" not in note
     assert [p.name for p in tmp_path.iterdir()] == ["carry"]

@@ -68,6 +68,7 @@ def test_what_is_bad_ends_with_5_and_is_named(
     rows = {row["name"]: row for row in json.loads(result.out)}
     assert rows["weights centerface"]["state"] == BAD
     assert rows["weights yunet-n"]["state"] == GOOD
+    assert rows["weights retinaface-mnv2"]["state"] == LOOK
 
 
 @pytest.mark.parametrize(("name", "state"), [("Linux", GOOD), ("Windows", BAD), ("Darwin", BAD)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -530,3 +530,85 @@ def test_pictures_are_not_changed() -> None:
         p.flags.writeable = False
     follow(pictures, [[sighting(10, still(10))]], look_at=Watcher(still))
     assert all((a == b).all() for a, b in zip(pictures, before, strict=True))
+
+
+class Judge:
+    """Says what it was told of every face, and keeps what it was asked about."""
+
+    name = "test"
+    labels = ("face",)
+    models: Mapping[str, str] = {}
+
+    def __init__(self, *answers: float) -> None:
+        self._answers, self.asked = iter(answers), list[Detection]()
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """See nothing."""
+        return []
+
+    def ask(self, picture: np.ndarray, detection: Detection) -> float:
+        """Return the next answer."""
+        box, ground = detection.box, textured_background(3 * WIDTH, HEIGHT, 1)[:, WIDTH : 2 * WIDTH]
+        assert (picture[box.y0 : box.y1, box.x0 : box.x1] != ground[box.y0 : box.y1, box.x0 : box.x1]).any()
+        self.asked.append(detection)
+        return next(self._answers)
+
+
+def follow_judged(judge: Judge, *chains: Sequence[Detection]) -> list[list[Detection]]:
+    frames = 14
+    with Crew() as crew:
+        follower = Follower(chains, timeline(frames), THRESHOLD, see_nothing, crew, judge)
+        for n, picture in enumerate(film(frames, line)):
+            follower.show(picture, n)
+        return follower.chains()
+
+
+def line(n: int) -> Place:
+    return 60.0 + 4 * n, 120.0
+
+
+def unsure(*scores: float, detector: str = "test") -> list[Detection]:
+    return [replace(sighting(n, line(n), score), detector=detector) for n, score in enumerate(scores)]
+
+
+def test_another_model_is_asked_about_the_three_best_sightings_and_what_it_says_is_kept() -> None:
+    judge = Judge(0.1, 0.0, 0.05)
+    (chain,) = follow_judged(judge, unsure(0.4, 0.5, 0.35, 0.55, 0.34))
+    assert [(d.frame, d.score) for d in judge.asked] == [(0, 0.4), (1, 0.5), (3, 0.55)]
+    assert {d.frame: d.judged for d in chain if d.judged is not None} == {0: 0.1, 1: 0.0, 3: 0.05}
+    assert any(d.detector == FLOW for d in chain)  # it was carried as ever: who is right is not known before the end
+    assert not counts(chain, THRESHOLD)
+
+
+def test_it_is_asked_no_more_once_it_has_seen_a_face() -> None:
+    judge = Judge(0.1, 0.2)
+    (chain,) = follow_judged(judge, unsure(0.4, 0.5, 0.35, 0.55))
+    assert len(judge.asked) == 2
+    assert counts(chain, THRESHOLD)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        unsure(0.4, 0.5, 0.7),  # surely a face
+        unsure(0.2, 0.2, 0.2),  # dropped as it is
+        unsure(0.4, 0.5, 0.4, detector="file.csv"),  # what somebody else has found
+        [*unsure(0.4, 0.5), *unsure(0, 0, 0.4, detector="file.csv")[2:]],
+        [replace(d, box=Box(d.box.x0, d.box.y0, d.box.x0 + 30, d.box.y0 + 36)) for d in unsure(0.4, 0.5, 0.4)],
+        [replace(d, label="region") for d in unsure(0.4, 0.5, 0.4)],
+    ],
+    ids=["sure", "weak", "brought", "mixed", "small", "drawn"],
+)
+def test_it_is_not_asked_about_what_is_sure_small_or_said_by_others(seen: list[Detection]) -> None:
+    judge = Judge()
+    (chain,) = follow_judged(judge, seen)
+    assert judge.asked == []
+    assert all(d.judged is None for d in chain)
+
+
+def test_nothing_that_was_said_holds_where_a_chain_became_sure() -> None:
+    later = [replace(sighting(n, line(n), 0.8)) for n in (6, 7, 8)]
+    (chain,) = follow_judged(Judge(0.0, 0.0, 0.0), unsure(0.4, 0.4, 0.4), later)
+    assert {d.frame for d in chain if d.detector != FLOW} == {0, 1, 2, 6, 7, 8}
+    assert all(d.judged is None for d in chain)
+    assert counts(chain, THRESHOLD)

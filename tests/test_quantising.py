@@ -17,7 +17,15 @@ from redact.detectors.faces import batch_of, decode
 from redact.errors import DependencyError
 from redact.geometry import Box, iou
 from redact.graphs import field
-from redact.quantising import _layer, _number, _tensor, layer_outputs, quantise_graph, show_tensors, tensor_names
+from redact.quantising import (
+    layer_outputs,
+    make_layer,
+    make_number,
+    make_tensor,
+    quantise_graph,
+    show_tensors,
+    tensor_names,
+)
 from tests.clips import moving_portrait
 
 NARROW = np.linspace(-1, 1, 18, dtype=np.float32).reshape(2, 1, 3, 3)
@@ -26,25 +34,27 @@ WIDE = np.linspace(-0.5, 1.5, 2, dtype=np.float32).reshape(1, 2, 1, 1)
 
 def value(name: str, channels: int) -> bytes:
     """Return a ValueInfoProto of a float picture of any size."""
-    sizes = [field(1 << 3 | 2, _number(1, size) if size else field(2 << 3 | 2, b"n")) for size in (1, channels, 0, 0)]
-    kind = _number(1, 1) + field(2 << 3 | 2, b"".join(sizes))
+    sizes = [
+        field(1 << 3 | 2, make_number(1, size) if size else field(2 << 3 | 2, b"n")) for size in (1, channels, 0, 0)
+    ]
+    kind = make_number(1, 1) + field(2 << 3 | 2, b"".join(sizes))
     return field(1 << 3 | 2, name.encode()) + field(2 << 3 | 2, field(1 << 3 | 2, kind))
 
 
 def small_model() -> bytes:
     """Return a model of two convolutions, a rectifier and a sum, and a last convolution that gives the output."""
     nodes = [
-        _layer("Conv", ("in", "a", "b"), ("one",)),
-        _layer("Relu", ("one",), ("two",)),
-        _layer("Add", ("two", "two"), ("three",)),
-        _layer("Conv", ("three", "c"), ("out",)),
+        make_layer("Conv", ("in", "a", "b"), ("one",)),
+        make_layer("Relu", ("one",), ("two",)),
+        make_layer("Add", ("two", "two"), ("three",)),
+        make_layer("Conv", ("three", "c"), ("out",)),
     ]
     graph = [field(1 << 3 | 2, node) for node in nodes] + [field(2 << 3 | 2, b"small")]
     tensors = {"a": NARROW, "b": np.array([0.5, -2], np.float32), "c": WIDE}
-    graph += [field(5 << 3 | 2, _tensor(name, v)) for name, v in tensors.items()]
+    graph += [field(5 << 3 | 2, make_tensor(name, v)) for name, v in tensors.items()]
     graph += [field(11 << 3 | 2, value("in", 1)), field(12 << 3 | 2, value("out", 1))]
-    opset = field(8 << 3 | 2, _number(2, 9))
-    return _number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + opset
+    opset = field(8 << 3 | 2, make_number(2, 9))
+    return make_number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + opset
 
 
 SMALL = small_model()

@@ -15,17 +15,20 @@ import numpy as np
 import pytest
 
 from redact import custody, detectors, pipeline
+from redact.analysis import add_faces
 from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.geometry import Box
 from redact.media import FrameReader, FrameWriter
 from redact.pipeline import ROUNDS
-from redact.plan import Detection, Plan, Settings
+from redact.plan import Detection, Plan, Settings, Source
 from redact.records import load_plan, to_plain
 from redact.rendering import render
 from redact.second_look import SHOWN, SPREAD_S, SURE_ONCE, SecondLook
+from redact.sightings import Timeline
 from tests.clips import FACE, moving_portrait, portrait, textured_background, write_clip
-from tests.conftest import Result
+from tests.conftest import MadeClip, Result
+from tests.fakes import FakeDetector
 
 Redact = Callable[..., Result]
 Place = tuple[int, int]  # of the portrait in the picture
@@ -531,3 +534,44 @@ def test_sightings_and_time_line_are_the_clips() -> None:
     assert (look.timeline.first, len(look.timeline.times)) == (100, 30)
     assert look.timeline.time(110) == Fraction(110, 25)
     assert look.found()[0][0].frame == 110
+
+
+LENS = Box(2, 180, 52, 236)
+
+
+class Doubting(FakeDetector):
+    """Sees a lens as well, is not sure of it, and asks."""
+
+    def __init__(self, faces: Sequence[tuple[int, int, int, int]], answer: float) -> None:
+        super().__init__(faces)
+        self._answer = answer
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the face and the lens."""
+        return [*super().detect(picture, frame, looks), Detection(frame, LENS, "face", 0.58, self.name)]
+
+    def ask(self, picture: np.ndarray, detection: Detection) -> float:
+        """Return the answer for the lens."""
+        assert detection.box == LENS
+        return self._answer
+
+
+@pytest.mark.parametrize(("answer", "tracks"), [(0.05, 1), (0.5, 2)])
+def test_what_was_dropped_because_another_model_denied_it_is_not_repaired(
+    clip: MadeClip, redact: Redact, see: Callable[[Any], None], tmp_path: Path, answer: float, tracks: int
+) -> None:
+    see(Doubting(clip.faces, answer))
+    assert redact("run", clip.path, "-o", tmp_path / "out").code == 0
+    (path,) = (tmp_path / "out" / "private").glob("*.plan.json")
+    case = Case(clip.path, tmp_path / "out", path)
+    assert len(case.read().tracks) == tracks
+    assert any("by one model of two" in d.reason for d in case.read().doubts) == (tracks == 1)
+    assert [entry["operation"] for entry in case.log()].count("render") == 1
+
+
+def test_what_the_second_look_found_is_covered_whatever_was_answered_about_it(clip: MadeClip) -> None:
+    times = tuple(Fraction(n, 25) for n in range(9))
+    source = Source(str(clip.path), "0" * 64, 320, 240, 0, 9, Fraction(1, 25), times[0], times[-1], "0" * 64, 0)
+    seen = [Detection(n, LENS, "face", 0.58, "eyes", judged=0.0) for n in range(9)]
+    plan = add_faces(Plan(source, Settings(), {}, ()), [seen], Timeline(0, times, ()))
+    assert [track.label for track in plan.tracks] == ["head"]

@@ -47,3 +47,11 @@ def test_a_time_that_is_none_is_refused(value: object) -> None:
     damaged = json.dumps({**json.loads(head), "times": [value, "1/25", "2/25"]})
     with pytest.raises(PlanError, match="damaged"):
         load_sightings(gzip.compress("\n".join((damaged, *rows)).encode()))
+
+
+def test_what_was_kept_before_anything_was_judged_is_read_and_an_answer_is_kept() -> None:
+    judged = replace(WHOLE, chains=((replace(SEEN[0], judged=0.25), *SEEN[1:]),))
+    assert load_sightings(dump_sightings(judged)) == judged
+    older = gzip.decompress(dump_sightings(WHOLE)).replace(b', "judged": null', b"")
+    assert b"judged" not in older
+    assert load_sightings(gzip.compress(older)) == WHOLE

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redact.geometry import Box
 from redact.plan import FLOW, Detection, Track
 from redact.sightings import Timeline
-from redact.tracking import KEEP_SCORE, TURNED, counts, head, link, make_tracks, smooth
+from redact.tracking import ASK_BELOW, KEEP_SCORE, TURNED, counts, head, link, make_tracks, smooth
 
 RATE = 25
 
@@ -315,3 +315,29 @@ def test_a_line_of_text_is_covered_where_it_was_seen_only_as_long_as_the_camera_
         (track,) = make_tracks([[*sightings, *carried]], Timeline(0, times, (), turns), 0.3)
         assert track.boxes[14 - track.first].contains(seen[0].box)
         assert track.boxes[24 - track.first].x0 > 100
+
+
+LARGE, SMALL = Box(0, 0, 40, 40), Box(0, 0, 30, 36)
+
+
+def judged(box: Box, *answers: float | None, score: float = 0.5) -> list[Detection]:
+    return [Detection(n, box, "face", score, "eyes", judged=answer) for n, answer in enumerate(answers)]
+
+
+def test_a_chain_that_another_model_denies_at_its_three_best_sightings_does_not_count() -> None:
+    assert not counts(judged(LARGE, 0.1, 0.0, 0.14, None), 0.33)
+    assert counts(judged(LARGE, 0.1, 0.15, 0.1, None), 0.33)  # one answer is enough,
+    assert counts(judged(LARGE, 0.1, 0.1, None), 0.33)  # and one that was not asked for
+    assert not counts(judged(LARGE, 0.1, 0.1), 0.33)  # unless it was not seen more often
+    assert counts(judged(LARGE, None, None, None), 0.33)  # where nobody was asked, as ever
+
+
+def test_small_faces_and_sure_ones_count_whatever_another_model_says() -> None:
+    assert counts(judged(SMALL, 0.0, 0.0, 0.0), 0.33)
+    assert counts([*judged(LARGE, 0.0, 0.0, 0.0), Detection(3, LARGE, "face", ASK_BELOW, "eyes")], 0.33)
+    assert counts([replace(d, label="person") for d in judged(LARGE, 0.0, 0.0, 0.0)], 0.33)
+
+
+def test_a_box_that_was_carried_is_no_sighting_that_was_not_asked_about() -> None:
+    carried = [Detection(n, LARGE, "face", 1.0, FLOW) for n in range(3, 9)]
+    assert not counts([*judged(LARGE, 0.1, 0.1, 0.1), *carried], 0.33)

@@ -26,6 +26,8 @@ from redact import weights
 from redact.errors import DependencyError, OutputError, UsageError
 from redact.graphs import clean_graph
 from redact.plan import LABELS
+from redact.translating import translate
+from tests.test_translating import graph
 from tests.tiny import TINY, session
 
 WHEEL = "tiny_model-1.0-py3-none-any.whl"
@@ -142,6 +144,8 @@ def test_cards_are_sorted_and_at_least_one_finds_faces_without_being_asked_for()
         ('file = "centerface.onnx"', 'file = "../centerface.onnx"', "file"),
         ('sha256 = "', 'sha256 = "0', "sha256"),
         ("[source]", "[source", "TOML"),
+        ("clean = true", "clean = true\nusual = 1", "usual"),
+        ("clean = true", "clean = true\noutputs = [1]", "outputs"),
     ],
 )
 def test_a_wrong_card_is_refused_by_its_file_and_key(
@@ -264,6 +268,42 @@ def test_fetching_from_a_folder_installs_cleans_and_records_the_hash(tmp_path: P
     assert {path.name for path in into.iterdir()} == {"tiny.clean.onnx", "tiny.clean.json", "plain.onnx"}
     assert weights.is_installed(CLEANED, into)
     assert weights.is_installed(AS_IS, into)
+
+
+def test_a_graph_of_tensorflow_is_translated_when_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = graph()
+    card = replace(
+        CLEANED, file="tiny.pb", sha256=hashlib.sha256(frozen).hexdigest(), size_bytes=len(frozen), outputs=("both",)
+    )
+    use_cards(monkeypatch, card)
+    (tmp_path / card.file).write_bytes(frozen)
+    weights.fetch(["tiny"], tmp_path / "w", tmp_path)
+    assert weights.load("tiny", tmp_path / "w") == translate(frozen, ["both"])
+    assert {path.name for path in (tmp_path / "w").iterdir()} == {"tiny.clean.onnx", "tiny.clean.json"}
+
+
+def test_what_is_usual_is_fetched_with_what_is_required_and_nothing_fails_without_it(
+    tmp_path: Path, upstream: Path, monkeypatch: pytest.MonkeyPatch, redact: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("REDACT_WEIGHTS", str(tmp_path / "w"))
+    usual = replace(AS_IS, usual=True)
+    use_cards(monkeypatch, CLEANED, usual)
+    monkeypatch.setattr(weights, "cards", weights.card.cards)
+    (upstream / "plain.onnx").rename(upstream / "kept")
+    result = redact("models", "fetch", "--from", upstream)
+    assert (result.code, weights.is_installed(CLEANED), weights.is_installed(usual)) == (0, True, False)
+    assert "plain could not be fetched" in result.err
+    assert "works without" in result.err
+    (upstream / "kept").rename(upstream / "plain.onnx")
+    result = redact("models", "fetch", "--from", upstream)
+    assert (result.code, result.err, weights.is_installed(usual)) == (0, "", True)
+    assert "plain is installed" in result.out
+    assert " usual " in redact("models", "list").out
+    (upstream / "plain.onnx").unlink()
+    (tmp_path / "w" / "plain.onnx").unlink()
+    assert redact("models", "fetch", "plain", "--from", upstream).code == DependencyError.exit_code
 
 
 def test_fetching_without_an_id_gets_what_the_program_needs(tmp_path: Path, upstream: Path) -> None:

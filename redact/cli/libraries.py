@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from redact.cli.options import JSON, REGION, REGIONS, Time, regions_from
-from redact.errors import UsageError
+from redact.errors import DependencyError, UsageError
 
 
 @click.group("mark")
@@ -129,7 +129,7 @@ def models_list(as_json: bool) -> None:
     click.echo(f"weights folder: {folder}")
     for card in cards:
         state = "installed" if weights.is_installed(card, folder) else "not installed"
-        need = "required" if card.required else "optional"
+        need = "required" if card.required else "usual" if card.usual else "optional"
         click.echo(
             f"{card.id:<12} {state:<14} {need:<9} {card.licence:<11} {card.size_bytes / 1e6:6.1f} MB  {card.file}"
         )
@@ -147,8 +147,15 @@ def models_list(as_json: bool) -> None:
     help="Take the weights from a folder, without a network.",
 )
 def models_fetch(ids: tuple[str, ...], from_folder: Path | None) -> None:
-    """Fetch weights, check them and make them ready; without IDS those that are required."""
+    """Fetch weights, check them and make them ready; without IDS those that are required or usual."""
     from redact import weights
 
-    for card in weights.fetch(ids, from_folder=from_folder):
+    fetched = weights.fetch(ids, from_folder=from_folder)
+    for card in weights.cards().values():
+        if card.usual and not ids:
+            try:
+                fetched += weights.fetch([card.id], from_folder=from_folder)
+            except DependencyError as error:
+                click.echo(f"{error} {error.advice}\nredact works without it, but covers more for nothing.", err=True)
+    for card in fetched:
         click.echo(f"{card.id} is installed in {weights.folder()}")

@@ -70,6 +70,22 @@ class PacedDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class AskedDetector(Detector, Protocol):
+    """A detector of faces with another model that is asked about what it was not sure of."""
+
+    def ask(self, picture: NDArray[np.uint8], detection: Detection) -> float:
+        """Return how sure the other model is that a sighting in a picture is one of a face, 0 to 1.
+
+        It is called from several threads at once.
+
+        Args:
+            picture: as for `detect`.
+            detection: where, and in which turn.
+        """
+        ...
+
+
 def load_detectors(settings: Settings, weights_folder: Path | None = None) -> list[Detector]:
     """Return the detectors that find what is to be covered: those of the entry-point group `redact.detectors`.
 
@@ -103,7 +119,9 @@ def load_detectors(settings: Settings, weights_folder: Path | None = None) -> li
             helpful.intersection(maker.labels) and _is_ready(entry.name, maker, weights_folder)
         ):
             detectors.append(maker(weights_folder))
-    return _outlined(detectors, weights_folder) if "person" in wanted else detectors
+    if "person" in wanted:
+        detectors = _outlined(detectors, weights_folder)
+    return _judged(detectors, weights_folder) if "face" in wanted else detectors
 
 
 def _outlined(detectors: list[Detector], weights_folder: Path | None) -> list[Detector]:
@@ -122,6 +140,15 @@ def _is_ready(name: str, maker: Any, weights_folder: Path | None) -> bool:
     known = weights.cards()
     own = [known[card] for card in getattr(maker, "cards", (name,)) if card in known]
     return not own or any(weights.is_installed(card, weights_folder) for card in own)
+
+
+def _judged(detectors: list[Detector], weights_folder: Path | None) -> list[Detector]:
+    """Return detectors; CenterFace with the model that is asked about faces, where its weights are installed."""
+    from redact.detectors.judging import MODEL, Judged
+
+    if not weights.is_installed(weights.cards()[MODEL], weights_folder):
+        return detectors
+    return [Judged(d, weights_folder) if d.name == "centerface" else d for d in detectors]
 
 
 def load_others(weights_folder: Path | None = None) -> list[Detector]:

@@ -28,6 +28,7 @@ class Detection:
         detector: name of the detector, or `FLOW`; the score is then the share of the points that could be followed.
         angle: how far the picture had been turned for this look, in degrees counter-clockwise.
         held: it was seen in an earlier frame, since when the picture there has not changed, and not looked for in this.
+        judged: how sure another model, that was asked, is that it is a face, 0 to 1; None where none was asked.
     """
 
     frame: int
@@ -37,13 +38,15 @@ class Detection:
     detector: str
     angle: int = 0
     held: bool = False
+    judged: float | None = None
 
     def __post_init__(self) -> None:
         """Check the invariants."""
         if self.label not in LABELS:
             raise ValueError(f"unknown label {self.label!r}")
-        if not 0 <= self.score <= 1:
-            raise ValueError(f"a score of {self.score} is not between 0 and 1")
+        for score in (self.score, self.judged or 0):
+            if not 0 <= score <= 1:
+                raise ValueError(f"a score of {score} is not between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,11 @@ class Card:
         thresholds: the scores from which a detection counts.
         weaknesses: what it is known to miss, with figures.
         clean: whether its graph is cleaned when it is installed (see `clean_graph`).
-        required: whether it is fetched when no id is given.
+        required: whether redact does not work without it.
+        usual: whether `redact models fetch` gets it without being asked to, as what is required, although redact works
+            without it, only not as well.
+        outputs: the outputs of the model, where it is translated from a graph of TensorFlow's when it is installed (see
+            `translate`).
     """
 
     id: str
@@ -66,6 +70,8 @@ class Card:
     weaknesses: tuple[str, ...]
     clean: bool
     required: bool
+    usual: bool = False
+    outputs: tuple[str, ...] = ()
 
     @property
     def run_file(self) -> str:
@@ -116,11 +122,12 @@ def ranges(card_id: str) -> tuple[dict[str, tuple[float, float]], list[str]]:
 _KINDS: dict[str, type[Any]] = {
     **dict.fromkeys(("file", "sha256", "licence", "colour", "score"), str),
     **dict.fromkeys(("bytes", "input_multiple"), int),
-    **dict.fromkeys(("clean", "required"), bool),
-    **dict.fromkeys(("labels", "weaknesses"), list),
+    **dict.fromkeys(("clean", "required", "usual"), bool),
+    **dict.fromkeys(("labels", "weaknesses", "outputs"), list),
     **dict.fromkeys(("source", "thresholds"), dict),
 }
 
+_DEFAULTS: dict[str, Any] = {"usual": False, "outputs": []}
 
 _PATTERNS = {
     "file": r"[\w-]+(\.[\w-]+)+",
@@ -134,7 +141,7 @@ _PATTERNS = {
 def _parse(name: str, content: bytes) -> Card:
     """Return the card that a TOML file holds."""
     try:
-        table = tomllib.loads(content.decode())
+        table = _DEFAULTS | tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise _bad_card(name, f"is not TOML: {error}") from error
     _check_keys(name, table, _KINDS)
@@ -143,7 +150,7 @@ def _parse(name: str, content: bytes) -> Card:
     _check_keys(name, thresholds, {"start": float, "keep": float})
     table |= {"id": name.removesuffix(".toml"), "size_bytes": table.pop("bytes")}
     table |= {"source": Upstream(**source), "thresholds": Thresholds(**thresholds)}
-    table |= {key: tuple(table[key]) for key in ("labels", "weaknesses")}
+    table |= {key: tuple(table[key]) for key in ("labels", "weaknesses", "outputs")}
     return Card(**table)
 
 

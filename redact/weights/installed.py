@@ -84,10 +84,10 @@ def fetch(
 
 
 def _install(card: Card, content: bytes, where: Path) -> None:
-    """Write a checked weight file into the weights folder: as it is, or cleaned and with a record of that."""
+    """Write a checked weight file into the weights folder: as it is, or made ready and with a record of that."""
     record = b""
     if card.clean:
-        content = clean_graph(content)
+        content = _made_ready(card, content)
         made = {
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -104,6 +104,15 @@ def _install(card: Card, content: bytes, where: Path) -> None:
             f"The model {card.id} cannot be written to {where}: {error.strerror}.",
             "Make room and check the permissions of that folder, or name another one in REDACT_WEIGHTS.",
         ) from error
+
+
+def _made_ready(card: Card, content: bytes) -> bytes:
+    """Return a weight file as it is run, where that is not how it comes from upstream."""
+    if not card.outputs:
+        return clean_graph(content)
+    from redact.translating import translate  # it needs NumPy, which nothing else here does
+
+    return translate(content, card.outputs)
 
 
 def _or_default(chosen: Path | None) -> Path:
