@@ -77,6 +77,10 @@ class Done:
     copy: Path
 
 
+class OtherWorker(DependencyError):
+    """A worker of a cluster that would see something else than the others."""
+
+
 Result = Outcome | Failure | Done
 
 
@@ -224,7 +228,7 @@ def _run_job(job: Job, queue: Queue, order: _Order, progress: PassProgress) -> R
         outcome = pipeline.run(clip, order.space, order.settings, order.detectors, watched, order.executor)
         queue.finish(job, outcome.copy, outcome.plan.source.ends - outcome.plan.source.begins, begin)
         return outcome
-    except CancelledError:  # the whole run ends
+    except (CancelledError, OtherWorker):  # the whole run ends
         raise
     except RedactError as error:
         failure = Failure(clip, error)
@@ -325,11 +329,11 @@ def _load_alike(load: Load, versions: str, models: Mapping[str, str]) -> Sequenc
     """Return the detectors of this machine.
 
     Raises:
-        DependencyError: they are others than those of the run, and would see something else.
+        OtherWorker: they are others than those of the run, and would see something else.
     """
     detectors = load()
     if (analysis.versions(), analysis.models_of(detectors)) != (versions, models):
-        raise DependencyError(
+        raise OtherWorker(
             f"The worker on {platform.node()} has other versions or models than this run: {analysis.versions()}.",
             "Install the same redact and av on all machines, and the same weights: `redact models list` shows them.",
         )

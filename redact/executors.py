@@ -136,31 +136,18 @@ class Processes:
         try:
             for last in [False] * (TRIES - 1) + [True]:
                 try:
-                    return self._ask(self._worker(number), call, args, progress)
+                    error, result = _ask(self._worker(number).pipe, call, args, progress)
+                    break
                 except (EOFError, ConnectionError):
                     died = self._bury(number)
                     if last:
                         raise died from None
         finally:
             self._free.put(number)
-        raise AssertionError
-
-    def _ask(self, worker: _Worker, call: Callable[..., T], args: Sequence[Any], progress: Progress | None) -> T:
-        """Give a call to a process, and return what it returns.
-
-        Raises:
-            EOFError, ConnectionError: the process has died.
-        """
-        worker.pipe.send((call, args, progress is not None))
-        while True:
-            kind, value = worker.pipe.recv()
-            if kind == "step" and progress:
-                progress(*value)
-            elif kind == "error":
-                raise value
-            elif kind == "done":
-                result: T = value
-                return result
+        if error is not None:
+            raise error
+        value: T = result
+        return value
 
     def _worker(self, number: int) -> _Worker:
         """Return the process of a number; it is started where there is none."""
@@ -189,6 +176,25 @@ class Processes:
         worker.process.join()
         code = worker.process.exitcode or 0
         return Died(f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}")
+
+
+def _ask(
+    pipe: Connection, call: Callable[..., Any], args: Sequence[Any], progress: Progress | None
+) -> tuple[Exception | None, Any]:
+    """Give a call to a process, and return the error that it raises, if it does, and what it returns.
+
+    Raises:
+        EOFError, ConnectionError: the process has died.
+    """
+    pipe.send((call, args, progress is not None))
+    while True:
+        kind, value = pipe.recv()
+        if kind == "step" and progress:
+            progress(*value)
+        elif kind == "error":
+            return value, None
+        elif kind == "done":
+            return None, value
 
 
 def _work(number: int, count: int, pipe: Connection, held: Connection) -> None:

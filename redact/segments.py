@@ -117,10 +117,14 @@ def _look_beside(
         if n not in parts:
             call = executor.submit(analysis.look_at, clip, settings, detectors, stretch, progress=progress_of(n))
             going[call] = n
-    while going:
-        for call in wait(going, return_when=FIRST_COMPLETED).done:
-            n = going.pop(call)
-            parts[n] = call.result()
-            kept.save(n, parts[n])
-            progress_of(n)(len(stretches[n].times), None)
+    try:
+        while going:
+            for call in wait(going, return_when=FIRST_COMPLETED).done:
+                n = going.pop(call)
+                parts[n] = call.result()
+                kept.save(n, parts[n])
+                progress_of(n)(len(stretches[n].times), None)
+    finally:
+        for call in going:  # after an error, nobody needs those that wait
+            call.cancel()
     return [parts[n] for n in range(len(stretches))]

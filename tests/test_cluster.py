@@ -17,7 +17,7 @@ from redact import analysis, batch, cluster, custody, surveys
 from redact.errors import DependencyError
 from redact.plan import Settings
 from tests.conftest import Result
-from tests.trees import LONG, load_fake, load_witness, write_small
+from tests.trees import LONG, load_fake, load_other, load_witness, write_small
 
 ROOT = Path(__file__).parent.parent
 SEGMENT = 10
@@ -115,9 +115,15 @@ def test_what_keeps_a_cluster_from_being_used_is_told_with_what_to_do(
     assert "No scheduler answers at tcp://127.0.0.1:9" in silent.err
 
 
-def test_a_worker_with_other_versions_or_models_does_not_look() -> None:
+def test_a_worker_with_other_versions_or_models_does_not_look_and_ends_the_run(tmp_path: Path) -> None:
     models = analysis.models_of(load_fake())
     assert batch._load_alike(load_fake, analysis.versions(), models)
     for other in (("redact 9", models), (analysis.versions(), {"fake": "1" * 64})):
         with pytest.raises(DependencyError, match="other versions or models"):
             batch._load_alike(load_fake, *other)
+    for shade in (0, 40):
+        write_small(tmp_path / "archive" / f"{shade}.mp4", shade)
+    load = partial(batch._load_alike, partial(load_other, tmp_path), analysis.versions(), models)
+    with pytest.raises(DependencyError, match="other versions or models"):
+        run_all(tmp_path / "archive", tmp_path / "out", load, jobs=2)
+    assert not [row for row in batch.report(custody.locate_workspace(tmp_path / "out")).rows if row.state == "failed"]
