@@ -225,7 +225,14 @@ const DO = {
     try {
       await viewer.report();
       const { frame } = await (await post("/api/unseen", { after: viewer.frame })).json();
-      if (frame === null) say("All frames of the excerpt were seen.", true); else viewer.go(frame);
+      if (frame === null) say("All frames of the excerpt were seen.", true); else await viewer.go(frame);
+    } catch (error) { await fail(error); }
+  },
+  playUnseen: async () => {
+    await DO.nextUnseen();
+    try {
+      const runs = await getJson("/api/seen");
+      viewer.play(null, (n) => runs.some(([first, last]) => first <= n && n <= last));
     } catch (error) { await fail(error); }
   },
   previousKey: () => keyFrame(false), nextKey: () => keyFrame(true),
