@@ -204,12 +204,18 @@ def test_a_key_goes_to_the_next_frame_that_nobody_has_seen(page: Any) -> None:
     for number in (5, 6, 8, 9):  # 7 was seen at the beginning
         page.click("[data-key=next-unseen]")
         frame(page, number)
-    page.keyboard.press("Home")
-    page.keyboard.press(" ")
-    frame(page, FRAMES - 1)
+    shown = page.evaluate_handle("""(() => { const picture = document.querySelector("#picture"), shown = [];
+        new MutationObserver(() => shown.push(Number(picture.dataset.frame)))
+            .observe(picture, { attributeFilter: ["data-frame"] });
+        return shown; })()""")
+    go(page, 2)
+    page.keyboard.press("Shift+V")  # what was seen is passed over: 0 to 9 and the last one
+    frame(page, FRAMES - 2)
+    until(page, "document.querySelector('#play').textContent !== '❚❚'")
+    assert list(dict.fromkeys(shown.json_value())) == [2, *range(10, FRAMES - 1)]
     page.keyboard.press("v")
     until(page, "document.querySelector('#toast').textContent.includes('All frames of the excerpt were seen')")
-    frame(page, FRAMES - 1)
+    frame(page, FRAMES - 2)
     assert page.inner_text("#seen-share") == "100 % of the frames seen"
 
 

@@ -69,6 +69,9 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
     def edits(request: Request) -> Response:
         return answer(lambda session: answers.Answer(answers.edits(session)))
 
+    def seen(request: Request) -> Response:
+        return answer(lambda session: answers.Answer(session.seen.runs()))
+
     def job(request: Request) -> Response:
         return answer(lambda session: answers.Answer(answers.job(session.job)))
 
@@ -102,6 +105,7 @@ def make_app(shelf: Shelf, close: Callable[[], None]) -> Starlette:
             Route("/api/state", state),
             Route("/api/keys/{id:int}", keys),
             Route("/api/edits", edits),
+            Route("/api/seen", seen),
             Route("/api/job", job),
             Route("/api/close", done, methods=["POST"]),
             Route("/api/open", open_other, methods=["POST"]),

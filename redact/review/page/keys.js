@@ -9,7 +9,7 @@ export const keyMap = (DO) => [
   ["Home", 0, 0, DO.first, "First frame"], ["End", 0, 0, DO.last, "Last frame"],
   ["[", 0, 0, DO.previousCut, "Previous cut"], ["]", 0, 0, DO.nextCut, "Next cut"],
   [",", 0, 0, DO.previousKey, "Previous key frame of the selected region"], [".", 0, 0, DO.nextKey, "Next key frame"],
-  ["v", 0, 0, DO.nextUnseen, "Next frame that was not seen"], ["<", 0, 0, DO.slower, "Play slower"], [">", 0, 0, DO.faster, "Play faster"],
+  ["v", 0, 0, DO.nextUnseen, "Next frame that was not seen"], ["v", 1, 0, DO.playUnseen, "Play from there on what was not seen, and nothing else"], ["<", 0, 0, DO.slower, "Play slower"], [">", 0, 0, DO.faster, "Play faster"],
   ["n", 0, 0, DO.nextDoubt, "Next doubt"], ["p", 0, 0, DO.previousDoubt, "Previous doubt"], ["l", 0, 0, DO.loop, "Loop the doubt"],
   ["a", 0, 0, DO.accept, "Accept the doubt: it is fine as it is"], ["a", 1, 0, DO.acceptLoop, "Accept all doubts of this person that the loop shows"], ["c", 0, 0, DO.coverDoubt, "Cover what is in doubt, and follow it"],
   ["r", 0, 0, DO.nextTrack, "Select the next region of the frame"], ["a", 0, 1, DO.all, "Select all regions of the frame"],

@@ -1,6 +1,7 @@
 // The review page: what the keys and buttons do.
 
 import { getJson, post } from "./api.js";
+import { Changes } from "./changes.js";
 import { askName, askShow } from "./dialogs.js";
 import { keyMap, listen, showMap } from "./keys.js";
 import { showDoubts, showSelected } from "./panel.js";
@@ -18,7 +19,6 @@ const AROUND_MS = 700;   // before and after a doubt that its loop shows
 let clip, state, viewer, timeline, sound;
 let chosen = new Set();  // numbers of tracks
 let current = 0;         // place of the doubt in the list
-let saving = 0;
 const clothes = { timer: 0 };
 
 async function fail(error) {
@@ -66,50 +66,9 @@ async function reload() {
   try { take(await getJson("/api/state")); } catch (error) { say(error.message); }
 }
 
-// Changes are made one after the other, each of the plan that the one before has left.
-let line = Promise.resolve();
-function change(wish, body) {
-  const made = line.then(() => make(wish, body));
-  line = made;
-  return made;
-}
-
-async function make(wish, body) {
-  saving += 1;
-  $("saved").textContent = "saving…";
-  try {
-    take(await (await post(`/api/${wish}`, { revision: state.revision, ...body })).json());
-    return true;
-  } catch (error) {
-    await fail(error);
-    return false;
-  } finally {
-    saving -= 1;
-    if (!saving) $("saved").textContent = "saved";
-  }
-}
-
-// Work that takes longer: its progress is shown until it is done.
-async function work(wish, body, title) {
-  return await change(wish, body) ? watch(title) : null;
-}
-
-async function watch(title) {
-  $("work").hidden = false;
-  $("work-title").textContent = title;
-  for (;;) {
-    await new Promise((done) => setTimeout(done, 250));
-    let job;
-    try { job = await getJson("/api/job"); } catch (error) { $("work").hidden = true; await fail(error); return null; }
-    if (job.total) { $("work-bar").max = job.total; $("work-bar").value = job.done; } else $("work-bar").removeAttribute("value");
-    if (!job.running) {
-      $("work").hidden = true;
-      await reload();
-      if (job.error) { say(`${job.error.error} ${job.error.advice}`); return null; }
-      return job.result;
-    }
-  }
-}
+const changes = new Changes({ revision: () => state.revision, take, fail, reload });
+const change = (wish, body) => changes.make(wish, body);
+const work = (wish, body, title) => changes.work(wish, body, title);
 
 // ---- selection
 
@@ -225,7 +184,14 @@ const DO = {
     try {
       await viewer.report();
       const { frame } = await (await post("/api/unseen", { after: viewer.frame })).json();
-      if (frame === null) say("All frames of the excerpt were seen.", true); else viewer.go(frame);
+      if (frame === null) say("All frames of the excerpt were seen.", true); else await viewer.go(frame);
+    } catch (error) { await fail(error); }
+  },
+  playUnseen: async () => {
+    await DO.nextUnseen();
+    try {
+      const runs = await getJson("/api/seen");
+      viewer.play(null, (n) => runs.some(([first, last]) => first <= n && n <= last));
     } catch (error) { await fail(error); }
   },
   previousKey: () => keyFrame(false), nextKey: () => keyFrame(true),
@@ -397,7 +363,7 @@ async function begin() {
   $("frame").onfocus = () => viewer.pause();
   $("frame").onchange = () => { viewer.pause(); viewer.go(Number($("frame").value)); };
   $("frame").onkeydown = (event) => { if (event.key === "Enter") $("overlay").focus(); };
-  if (state.job?.running) watch("Still being done");
+  if (state.job?.running) changes.watch("Still being done");
   const keys = keyMap(DO);
   const under = new Under(viewer, ids, fail);
   listen(keys, { first: draftKey, hold: () => under.look(), release: () => under.stop() });

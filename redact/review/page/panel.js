@@ -16,7 +16,7 @@ export function showDoubts(doubts, current, time, go, DO) {
   const now = doubts[current];
   const card = $("doubt");
   if (!now) {
-    card.replaceChildren(element("p", "No doubts are left. Look through what was not seen yet (V goes there, Space plays), then sign off (Ctrl+Enter).", { className: "faint" }));
+    card.replaceChildren(element("p", "No doubts are left. Look through what was not seen yet (Shift+V plays it), then sign off (Ctrl+Enter).", { className: "faint" }));
   } else {
     const row = element("p", undefined, { className: "buttons" });
     row.append(button("Accept", "A", DO.accept, { className: "primary" }), button("Accept loop", "Shift+A", DO.acceptLoop), button("Cover", "C", DO.coverDoubt),

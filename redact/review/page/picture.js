@@ -144,7 +144,8 @@ export class Viewer {
   }
 
   // Play: every frame is shown, none is skipped; where they come too slowly, it plays slower.
-  async play(loop = null) {
+  // `skip` says which frames are passed over.
+  async play(loop = null, skip = () => false) {
     this.loop = loop;
     if (this.playing) return;
     this.playing = true;
@@ -154,12 +155,13 @@ export class Viewer {
       const [first, last] = this.loop || this.limits;
       const here = this.frame;
       let next = here + 1;
+      while (next <= last && skip(next)) next += 1;
       if (next > last || here < first) {
         if (!this.loop) break;
         next = first;
         due += 300;
       }
-      for (let n = next; n <= Math.min(next + AHEAD, last); n++) this.fetch(n).catch(() => {});
+      for (let n = next; n <= Math.min(next + AHEAD, last); n++) if (!skip(n)) this.fetch(n).catch(() => {});
       try {
         const got = await this.fetch(next);
         if (!this.playing || this.frame !== here) { due = performance.now(); continue; }

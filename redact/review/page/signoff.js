@@ -17,7 +17,7 @@ export function openSignoff(state, edits, who, time) {
     return items.length ? [head, body] : [head];
   };
   list.replaceChildren(
-    element("p", `${state.tracks.length - shown.length} tracks are covered. ${Math.floor((100 * state.seen) / state.frames)} % of the frames were on this screen in full size; that goes into the statement.${state.seen < state.frames ? " V goes to what was not seen." : ""}`, { className: state.seen < state.frames ? "warning" : "" }),
+    element("p", `${state.tracks.length - shown.length} tracks are covered. ${Math.floor((100 * state.seen) / state.frames)} % of the frames were on this screen in full size; that goes into the statement.${state.seen < state.frames ? " Shift+V plays what was not seen." : ""}`, { className: state.seen < state.frames ? "warning" : "" }),
     ...part("Left visible by decision", shown.map((t) => `Track ${t.id} (${t.label}, frames ${t.first} to ${t.last}): ${t.reason}; decided by ${t.by}`), "bad"),
     ...part("Doubts left undecided", state.doubts.map((d) => `${clock(time(d.frame))}: ${d.reason} (risk ${d.risk.toFixed(2)})`), "warning"),
     ...part("Drawn by a person", drawn.map((t) => `Track ${t.id} (frames ${t.first} to ${t.last}): ${t.reason}`)),
