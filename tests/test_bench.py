@@ -22,7 +22,7 @@ from bench import growth, leakmeter, leaks, make_clips, memory, odd_files, table
 from bench.leakmeter import Report, measure
 from bench.leaks import MECHANISMS, Tool
 from bench.make_clips import KINDS, Label, Photo, make_clip
-from redact import analysis, cli, custody, handover, looking
+from redact import analysis, cli, custody, following, geometry, handover, looking, second_look
 from redact.crew import Crew
 from redact.detectors.looks import Look
 from redact.media import FrameReader, FrameWriter
@@ -578,6 +578,7 @@ class Watched:
     carried: int
     camera: set[tuple[float, ...]]
     cuts: tuple[int, ...]
+    asked: bool  # about a large face that was not seen surely
 
     @property
     def sides(self) -> set[int]:
@@ -598,6 +599,8 @@ def watch(clip: Path, mechanism: str | None, monkeypatch: pytest.MonkeyPatch) ->
             patched.setattr(*replacement)
         seen = analysis.look(clip, settings, [eyes], lambda *_: None)
         first = eyes.taken()
+        unsure = [Detection(0, geometry.Box(0, 0, 60, 60), "face", 0.4, eyes.name)]
+        asked = following.is_asked(unsure) or second_look.is_asked(unsure)
         chains = analysis.follow(clip, seen.detections, seen.timeline, settings, [eyes], lambda *_: None)
         small = eyes.taken()
         with Crew() as crew:
@@ -606,7 +609,7 @@ def watch(clip: Path, mechanism: str | None, monkeypatch: pytest.MonkeyPatch) ->
                 dark = np.zeros((120, 160, 3), np.uint8)
                 second.show(dark, dark, np.zeros((120, 160), np.uint8), n, time)
     carried = sum(d.detector == FLOW for chain in chains for d in chain)
-    return Watched(first, small, eyes.taken(), carried, {*seen.timeline.camera}, seen.timeline.cuts)
+    return Watched(first, small, eyes.taken(), carried, {*seen.timeline.camera}, seen.timeline.cuts, asked)
 
 
 @pytest.fixture(scope="module")
@@ -626,6 +629,7 @@ OFF: dict[str, Callable[[Watched, Watched], bool]] = {  # from what the whole to
     "second-look": lambda whole, seen: not seen.second,
     "taking-turns": lambda whole, seen: len(seen.sides) == 1,
     "scheduling": lambda whole, seen: len(seen.keys) > len(whole.keys),
+    "judge": lambda whole, seen: not seen.asked,
     "holding": lambda whole, seen: {frame for frame, _ in seen.first} > {frame for frame, _ in whole.first},
 }
 ALSO_OFF = {"following": {"small-looks"}}  # there is nowhere to look
