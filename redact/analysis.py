@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from redact import surveys
-from redact.crew import Crew
-from redact.detectors import AskedDetector, Detector, PacedDetector
+from redact.crew import Crew, Progress
+from redact.detectors import AskedDetector, Detector, PacedDetector, judge_among
 from redact.doubts import find_doubts
 from redact.following import Follower
 from redact.geometry import Box
@@ -29,8 +29,6 @@ from redact.regions import hold, place, sightings_of
 from redact.sightings import Part, Sightings, Timeline
 from redact.surveys import Stretch, Survey, frames_of
 from redact.tracking import counted, link, make_tracks
-
-Progress = Callable[[int, int | None], None]
 
 DAMAGED = "damaged frames"
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
@@ -175,7 +173,7 @@ def follow(
         InputError: the clip cannot be read.
     """
     eyes = () if settings.fast else [d for d in detectors if not isinstance(d, PacedDetector)]
-    judge = next((d for d in detectors if isinstance(d, AskedDetector)), None)
+    judge = judge_among(detectors)
     return _follow(clip, link(detections, timeline), timeline, settings, eyes, progress, judge)
 
 

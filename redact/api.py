@@ -11,17 +11,16 @@ The names are re-exported by `redact`, which loads this room only when one of th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from redact import custody, detectors, pipeline, sheets, verification
+from redact.crew import PassProgress, Progress
 from redact.detectors import Detector
 from redact.pipeline import Outcome
 from redact.plan import Plan, Settings, Verdict
 
 AnyPath = str | os.PathLike[str]
-Progress = Callable[[int, int | None], None]
-PassProgress = Callable[[str], Progress]
 
 
 def quiet(title: str) -> Progress:

@@ -19,13 +19,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from redact import analysis, custody, pipeline
+from redact.crew import PassProgress, Progress
 from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.detectors.eyes import Eyes
 from redact.errors import DependencyError, InputError, OutputError, RedactError
 from redact.executors import Died, Executor, Processes
 from redact.media import hash_file
-from redact.pipeline import HERE, Outcome, PassProgress
+from redact.pipeline import HERE, Outcome
 from redact.plan import Settings
 from redact.queue import Job, Queue, Row
 from redact.records import to_plain
@@ -160,7 +161,7 @@ def run_clips(
     space: Workspace,
     settings: Settings,
     load: Load,
-    progress: Callable[[Path, str], pipeline.Progress],
+    progress: Callable[[Path, str], Progress],
     jobs: int = 1,
     cluster: str | None = None,
 ) -> Generator[Result]:
@@ -205,7 +206,7 @@ def _executor(jobs: int, cluster: str | None, lock: int) -> Executor:
     return Cluster(cluster)
 
 
-def _work_through(queue: Queue, order: _Order, progress: Callable[[Path, str], pipeline.Progress]) -> Iterator[Result]:
+def _work_through(queue: Queue, order: _Order, progress: Callable[[Path, str], Progress]) -> Iterator[Result]:
     """Do what waits, until nothing does."""
     while True:
         job = queue.take(custody.log_length(order.space))
@@ -340,7 +341,7 @@ def _load_alike(load: Load, versions: str, models: Mapping[str, str]) -> Sequenc
     return detectors
 
 
-def _show_nothing(clip: Path, name: str) -> pipeline.Progress:
+def _show_nothing(clip: Path, name: str) -> Progress:
     """Return a progress that is not shown."""
     return lambda done, total: None
 

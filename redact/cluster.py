@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
+from redact.crew import Progress
 from redact.errors import DependencyError, UsageError
-from redact.executors import Died, Progress
+from redact.executors import Died
 
 SCHEMES = ("tcp://", "tls://")
 CONNECT_S = 20  # for the scheduler to answer, and for a first worker

@@ -10,6 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+Progress = Callable[[int, int | None], None]  # is told how many frames are done, and of how many, if known
+PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
 
 WAITING = 2  # calls for each thread that may wait or run: enough that none is idle, few enough to hold their pictures
 

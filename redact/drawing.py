@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from redact.crew import Crew
+from redact.crew import Crew, Progress
 from redact.detectors.looks import Look
 from redact.following import FOLLOW_S, KEPT_FRAMES, Follower
 from redact.geometry import Box
@@ -19,7 +19,6 @@ from redact.regions import PERSON
 from redact.sightings import Timeline
 from redact.tracking import make_tracks
 
-Progress = Callable[[int, int | None], None]
 Between = Callable[[int, int], Iterator[Frame]]
 
 AT_ONCE_S = Fraction(10)  # how far a box is followed each way; a person looks before it goes on

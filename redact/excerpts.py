@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from redact.crew import Progress
 from redact.errors import UsageError
 from redact.media import TAIL_S, Digest, open_excerpt
 from redact.plan import Plan, Settings, Source
 from redact.scenes import Clock
 from redact.sightings import Timeline, load_timeline
-
-Progress = Callable[[int, int | None], None]
 
 
 def find_timeline(plan: Plan, path: Path, clip: Path, progress: Progress) -> Timeline:

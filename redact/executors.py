@@ -18,13 +18,12 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from redact.crew import take_cores
+from redact.crew import Progress, take_cores
 
 TRIES = 2  # of a call whose process dies: it may have been ended for something else
 GRACE_S = 30  # for processes that are told to end
 STEP_S = 0.5  # from one note of how far a call is to the next
 
-Progress = Callable[[int, int | None], None]
 T = TypeVar("T")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from redact import analysis, custody, rendering, segments, sheets, surveys, verification
 from redact import detectors as installed
 from redact.analysis import DAMAGED
+from redact.crew import PassProgress, Progress
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
@@ -20,9 +21,6 @@ from redact.records import dump_plan, load_plan, to_bytes, to_plain
 from redact.segments import KeptSegments
 from redact.sightings import dump_sightings, load_sightings
 from redact.verification import Findings
-
-Progress = Callable[[int, int | None], None]
-PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
 
 LOOKED_WITH = (
     "from_time",

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from redact.crew import PassProgress, Progress
 from redact.disk import PRIVATE
 from redact.errors import OutputError
 
@@ -26,8 +27,6 @@ WAIT_S = 60  # for another process that writes
 STEP_S = 1.0  # from one note of how far a pass is to the next
 PATIENCE = 3  # times that a clip may end the whole program before the others go first
 
-Progress = Callable[[int, int | None], None]
-PassProgress = Callable[[str], Progress]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS clips (

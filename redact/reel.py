@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +15,7 @@ import numpy as np
 
 from redact import custody, films, handover, verification
 from redact.captions import read_captions
-from redact.crew import Crew
+from redact.crew import Crew, PassProgress, Progress
 from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.errors import InputError, UsageError, VerificationError
@@ -24,9 +24,6 @@ from redact.media import FrameReader, FrameWriter, SoundReader, hash_file
 from redact.plan import LONGEST_LIST, UNHEARD, Check, Detection, Settings, Verdict
 from redact.records import to_plain
 from redact.second_look import SecondLook
-
-Progress = Callable[[int, int | None], None]
-PassProgress = Callable[[str], Progress]
 
 NOTICE = "To protect people, parts of these pictures were covered before publication."
 SETTINGS = Settings()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
+from redact.crew import Progress
 from redact.disk import unwritable
 from redact.effects import Coverer
 from redact.errors import PlanError
 from redact.media import Digest, open_excerpt, open_sound, open_writer
 from redact.plan import Plan
-
-Progress = Callable[[int, int | None], None]
 
 
 def render_beside(plan: Plan, clip: Path, partial: Path, progress: Progress) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import AskedDetector, Detector
+from redact.detectors import Detector, judge_among
 from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Clock
@@ -45,7 +45,7 @@ class SecondLook:
         self._clock, self._next = Clock(), Fraction(-1)
         self._seen: list[Future[list[Detection]]] = []
         self._looked = self._deep = 0
-        self._judge = next((d for d in detectors if isinstance(d, AskedDetector)), None)
+        self._judge = judge_among(detectors)
 
     def show(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redact import analysis, custody, surveys
+from redact.crew import Progress
 from redact.detectors import Detector
 from redact.executors import Executor
 from redact.media import open_clip
@@ -17,8 +18,6 @@ from redact.sightings import Part, Sightings, dump_part, load_part
 from redact.surveys import Stretch
 
 SUFFIX = ".jsonl.gz"
-
-Progress = Callable[[int, int | None], None]
 
 
 class KeptSegments:

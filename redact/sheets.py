@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.crew import Progress
 from redact.effects import Coverer
 from redact.geometry import Box
 from redact.media import Frame, FrameReader, open_excerpt
 from redact.plan import Doubt, Plan, Track
 
 Picture = NDArray[np.uint8]
-Progress = Callable[[int, int | None], None]
 Cover = Callable[[Picture, int], Picture]
 
 MOST_TILES = 60  # what a person looks through in a few minutes

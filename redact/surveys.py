@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from redact.crew import Progress
 from redact.errors import InputError
 from redact.media import Digest, Frame, FrameReader, hash_file, open_clip
 from redact.plan import Settings, Source
@@ -22,7 +23,6 @@ from redact.sightings import Timeline
 
 SEGMENT = 1500  # frames, a minute of most clips: to begin one costs the looks of a key frame
 
-Progress = Callable[[int, int | None], None]
 Show = Callable[[Frame, bool], None]  # takes each frame, and whether it begins a scene
 
 

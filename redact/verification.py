@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redact.crew import Crew
+from redact.crew import Crew, Progress
 from redact.detectors import Detector
 from redact.effects import Coverer
 from redact.media import (
@@ -30,8 +30,6 @@ from redact.plan import UNHEARD, Check, Detection, Plan, Verdict
 from redact.residue import find_residue
 from redact.second_look import SecondLook
 from redact.sightings import Timeline
-
-Progress = Callable[[int, int | None], None]
 
 BLOCK = 16  # pixels; coding error is judged by the mean over blocks of this size
 CRF_REFERENCE = 17  # the quality at which the two tolerances below were measured

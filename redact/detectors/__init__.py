@@ -151,6 +151,11 @@ def _judged(detectors: list[Detector], weights_folder: Path | None) -> list[Dete
     return [Judged(d, weights_folder) if d.name == "centerface" else d for d in detectors]
 
 
+def judge_among(detectors: Sequence[Detector]) -> AskedDetector | None:
+    """Return the detector with another model that is asked about what it was not sure of, if there is one."""
+    return next((d for d in detectors if isinstance(d, AskedDetector)), None)
+
+
 def load_others(weights_folder: Path | None = None) -> list[Detector]:
     """Return the other face detectors whose weights are installed: they look at finished copies as well.
 
