@@ -34,7 +34,7 @@ from bench.tables import markdown
 from redact.effects import Region, draw_mask
 from redact.geometry import Box
 from redact.media import FrameReader
-from redact.tracking import head
+from redact.tracking import HEAD_RIM, head
 
 Shape = NDArray[np.bool_]
 Points = NDArray[np.float64]
@@ -75,8 +75,7 @@ class Landmarks:
     """
 
     def __init__(self, model: Path) -> None:
-        # Of the newer engine only one of the three outputs can be had.
-        self._net = cv2.dnn.readNetFromTFLite(str(model), engine=cv2.dnn.ENGINE_CLASSIC)
+        self._net = cv2.dnn.readNetFromTFLite(str(model))
 
     def find(self, picture: NDArray[np.uint8], face: Face) -> Points | None:
         """Return the landmarks in pixels of the picture, (n, 2); None where the model is not sure of a face."""
@@ -103,7 +102,8 @@ def box_of(face: Face) -> Box:
 def ellipse(face: Face, width: int, height: int) -> Shape:
     """Return what the tool covers of a face that it saw just there."""
     row = np.array([face.x, face.y, face.x + face.w, face.y + face.h])
-    return draw_mask([Region(Box.outward(*head(row, 0).tolist()), "head")], width, height) > 0
+    whole = head(row, 0, HEAD_RIM * max(width, height))
+    return draw_mask([Region(Box.outward(*whole.tolist()), "head")], width, height) > 0
 
 
 def fitted(points: Points, face: Face, margin: float, width: int, height: int) -> Shape:

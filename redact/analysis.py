@@ -251,12 +251,13 @@ def make_plan(sightings: Sightings, settings: Settings, followed: Sequence[Track
     """
     source, timeline = sightings.source, sightings.timeline
     chains = [chain for chain in sightings.chains if _is_wanted(chain, settings)]
-    found = make_tracks(chains, timeline, settings.threshold, "head" in settings.cover)
-    doubts = find_doubts(chains, found, timeline, (source.width, source.height), settings.threshold)
+    size = source.width, source.height
+    found = make_tracks(chains, timeline, settings.threshold, "head" in settings.cover, max(size))
+    doubts = find_doubts(chains, found, timeline, size, settings.threshold)
     counting = counted(chains, settings.threshold)
     found = tuple(_named(track, chain) for track, chain in zip(found, counting, strict=True))
     tracks = _with_people(found, counting, timeline, settings)
-    tracks += place(settings.regions, timeline, source.width, source.height, _next(tracks))
+    tracks += place(settings.regions, timeline, *size, _next(tracks))
     tracks += [replace(track, id=_next(tracks) + n) for n, track in enumerate(followed)]
     whole = Box(0, 0, source.width, source.height)
     tracks += [
@@ -321,7 +322,8 @@ def _next(tracks: Sequence[Track]) -> int:
 def add_faces(plan: Plan, chains: Iterable[Sequence[Detection]], timeline: Timeline) -> Plan:
     """Return a plan that covers, besides what it did, the faces that verification has found, whoever says otherwise."""
     unjudged = [[replace(d, judged=None) for d in chain] for chain in chains]
-    made = make_tracks(unjudged, timeline, plan.settings.threshold, "head" in plan.settings.cover)
+    side = max(plan.source.width, plan.source.height)
+    made = make_tracks(unjudged, timeline, plan.settings.threshold, "head" in plan.settings.cover, side)
     used = _next(plan.tracks) - 1
     added = [replace(track, id=used + track.id, origin="verification") for track in made]
     return replace(plan, tracks=(*plan.tracks, *added))

@@ -38,14 +38,15 @@ MAX_RATIO = 2.0  # how much the size may differ
 STEADY_SIGHTINGS = 8  # this many sightings below the threshold make a track as well
 MOTION_SIGHTINGS = 5  # sightings from which the motion is taken
 MOTION_FRAMES = 10  # no motion is carried farther than this
-GAP_GROWTH = 0.375  # growth on each side for each second without a sure sighting or flow, as a share of the head
+GAP_GROWTH = 0.28  # growth on each side for each second without a sure sighting or flow, as a share of the head
 SURE_SCORE = 0.33  # of a sighting: weaker ones may be of what is behind a head that was carried off
 MAX_GROWTH = 0.4  # and never more than this
 AGREE = 0.25  # sizes within which the ways of filling a gap agree
 SMOOTH_S = 0.06  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
-HEAD_GROWTH = 0.32  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted
-HAIR = 0.08  # how much farther up a head reaches than down
+HEAD_GROWTH = 0.2  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted,
+HEAD_RIM = 1 / 285  # and of the picture's longer side: looks place small faces by their own pixels, not by the face's
+HAIR = 0.05  # how much farther up a head reaches than down
 GROWTH = {"face": 0.2, "person": 0.05, "code": 0.05, "mark": 0.05, "nudity": 0.15}  # likewise of other things
 # A chain of faces that is large, and seen well nowhere, may be a hand or a lens: another model is asked at its best
 # sightings, and where it finds a face at none of them the chain does not count. bench/leaks.py, and docs/models.md.
@@ -57,7 +58,7 @@ TURNED = 0.05  # how much more sure a turned look must be: it also finds curtain
 
 
 def make_tracks(
-    chains: Iterable[Sequence[Detection]], timeline: Timeline, threshold: float, whole_heads: bool = True
+    chains: Iterable[Sequence[Detection]], timeline: Timeline, threshold: float, whole_heads: bool = True, side: int = 0
 ) -> tuple[Track, ...]:
     """Return the tracks of the chains that count, numbered from 1.
 
@@ -66,9 +67,10 @@ def make_tracks(
         timeline: the frames that they were seen in.
         threshold: the score from which one sighting of a face makes a track.
         whole_heads: whether the tracks of faces are those of their heads.
+        side: the longer side of the picture in pixels; it is needed for heads.
     """
-    made = counted(chains, threshold)
-    return tuple(_track(n, chain, timeline, whole_heads) for n, chain in enumerate(made, start=1))
+    made, rim = counted(chains, threshold), HEAD_RIM * side
+    return tuple(_track(n, chain, timeline, whole_heads, rim) for n, chain in enumerate(made, start=1))
 
 
 def counted(chains: Iterable[Sequence[Detection]], threshold: float) -> list[Sequence[Detection]]:
@@ -192,7 +194,7 @@ def lead_s(label: str) -> Fraction:
     return LEAD_S if label == "face" else PACED_LEAD_S
 
 
-def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_heads: bool) -> Track:
+def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_heads: bool, rim: float) -> Track:
     """Return the track of a chain: without gaps, reaching beyond both ends, smooth, and as large as what it covers."""
     chain = [replace(d, label="head") if d.label == "face" and whole_heads else d for d in chain]
     label, lead = chain[0].label, lead_s("face" if chain[0].label == "head" else chain[0].label)
@@ -205,14 +207,14 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_he
         last += 1
     first, last = min(first, chain[0].frame), max(last, chain[-1].frame)
     frames = np.arange(first, last + 1)
-    rows = _fill(seen, frames, timeline)
+    rows = _fill(seen, frames, timeline, rim)
     _reach(rows, frames, seen[0].frame, motion_of(seen[:MOTION_SIGHTINGS], timeline), timeline)
     _reach(rows[::-1], frames[::-1], seen[-1].frame, motion_of(seen[-MOTION_SIGHTINGS:], timeline), timeline)
     known = {d.frame for d in seen}
-    _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen, timeline)
+    _take_carried(rows, first, [d for d in chain if d.detector == FLOW and d.frame not in known], seen, timeline, rim)
     if label == "text" and len(seen) > 1:
         still = _stands_still(seen, frames, timeline)
-        line = _grown(seen)
+        line = _grown(seen, rim)
         rows[still, :2] = np.minimum(rows[still, :2], line[:, :2].min(axis=0))
         rows[still, 2:] = np.maximum(rows[still, 2:], line[:, 2:].max(axis=0))
     boxes = smooth(rows, SMOOTH_S * timeline.rate())
@@ -237,29 +239,35 @@ def _stands_still(seen: Sequence[Detection], frames: NDArray[np.int64], timeline
     return np.asarray(still & still[[d.frame - int(frames[0]) for d in seen]].all())
 
 
-def _grown(detections: Sequence[Detection]) -> Rows:
-    """Return what is to be covered of each detection as rows."""
-    return np.array([grown(row, d.label, d.angle) for row, d in zip(_rows(detections), detections, strict=True)])
+def _grown(detections: Sequence[Detection], rim: float) -> Rows:
+    """Return what is to be covered of each detection as rows; `rim` as for `head`."""
+    return np.array([grown(row, d.label, d.angle, rim) for row, d in zip(_rows(detections), detections, strict=True)])
 
 
-def grown(row: Rows, label: str, angle: int) -> Rows:
-    """Return a box grown to what is to be covered of it."""
+def grown(row: Rows, label: str, angle: int, rim: float) -> Rows:
+    """Return a box grown to what is to be covered of it; `rim` as for `head`."""
     if label == "head":
-        return head(row, angle)
+        return head(row, angle, rim)
     return np.asarray(row + np.tile(GROWTH.get(label, 0) * (row[2:] - row[:2]), 2) * OUTWARD)
 
 
-def head(row: Rows, angle: int) -> Rows:
-    """Return a face's box grown to hold hair, ears and chin; the hair is where the turned picture's top is."""
+def head(row: Rows, angle: int, rim: float) -> Rows:
+    """Return a face's box grown to hold hair, ears and chin; the hair is where the turned picture's top is.
+
+    Args:
+        row: the box.
+        angle: how far the picture had been turned when the face was seen, in degrees counter-clockwise.
+        rim: pixels by which each side is grown besides its share: what a box of the smallest faces may be off.
+    """
     size = row[2:] - row[:2]
     up = np.array([math.sin(math.radians(angle)), -math.cos(math.radians(angle))])
-    return np.asarray(row + np.tile(HAIR * up * size, 2) + np.tile(HEAD_GROWTH * size, 2) * OUTWARD)
+    return np.asarray(row + np.tile(HAIR * up * size, 2) + np.tile(HEAD_GROWTH * size + rim, 2) * OUTWARD)
 
 
-def _fill(seen: Sequence[Detection], frames: NDArray[np.int64], timeline: Timeline) -> Rows:
+def _fill(seen: Sequence[Detection], frames: NDArray[np.int64], timeline: Timeline, rim: float) -> Rows:
     """Return a row for each frame: heads as they were seen, between them a line that grows away from them."""
     at = np.array([d.frame for d in seen])
-    known = _grown(seen)
+    known = _grown(seen, rim)
     rows = np.stack([np.interp(frames, at, known[:, n]) for n in range(4)], axis=1)
     return _grow(rows, _away(frames, at, timeline))
 
@@ -279,7 +287,7 @@ def _grow(rows: Rows, doubt: NDArray[np.float64]) -> Rows:
 
 
 def _take_carried(
-    rows: Rows, first: int, carried: Sequence[Detection], seen: Sequence[Detection], timeline: Timeline
+    rows: Rows, first: int, carried: Sequence[Detection], seen: Sequence[Detection], timeline: Timeline, rim: float
 ) -> None:
     """Put what the picture carried into the rows. The less it was to be trusted, the more it has grown.
 
@@ -290,7 +298,7 @@ def _take_carried(
         return
     sure = [d.frame for d in seen if d.score >= SURE_SCORE] or [d.frame for d in seen]
     away = _away(np.array([d.frame for d in carried]), np.array(sure), timeline)
-    heads = _grow(_grown(carried), away * np.array([1 - d.score for d in carried]))
+    heads = _grow(_grown(carried, rim), away * np.array([1 - d.score for d in carried]))
     by_frame: dict[int, list[Rows]] = defaultdict(list)
     for d, grown in zip(carried, heads, strict=True):
         by_frame[d.frame].append(grown)

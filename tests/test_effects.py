@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redact.effects import Region, cover, draw_mask
 from redact.geometry import Box
 from redact.plan import EFFECTS
-from redact.tracking import head
+from redact.tracking import HEAD_RIM, head
 
 
 @st.composite
@@ -57,9 +57,19 @@ def test_a_region_reaches_the_last_row_and_column(width: int, height: int) -> No
 
 
 @given(st.integers(3, 200), st.integers(3, 200), st.integers(0, 359))
-def test_the_ellipse_of_a_head_holds_the_whole_face(width: int, height: int, angle: int) -> None:
+def test_the_ellipse_of_a_head_holds_the_face_and_a_margin_all_round(width: int, height: int, angle: int) -> None:
+    row = np.array([300, 300, 300 + width, 300 + height], np.float64)
+    grown = row + np.tile(0.14 * (row[2:] - row[:2]), 2) * (-1, -1, 1, 1)
+    inside = Box(*np.ceil(grown[:2]).astype(int).tolist(), *np.floor(grown[2:]).astype(int).tolist())
+    whole = Box.outward(*map(float, head(row, angle, rim=0)))
+    face, covered = (draw_mask([Region(box, "head")], 900, 900) for box in (inside, whole))
+    assert (covered[face > 0] == 255).all()
+
+
+@given(st.integers(3, 20), st.integers(3, 20), st.integers(0, 359))
+def test_the_ellipse_of_a_small_head_holds_the_whole_box_of_the_face(width: int, height: int, angle: int) -> None:
     face = Box(300, 300, 300 + width, 300 + height)
-    row = head(np.array([face.x0, face.y0, face.x1, face.y1], np.float64), angle)
+    row = head(np.array([face.x0, face.y0, face.x1, face.y1], np.float64), angle, HEAD_RIM * 900)
     mask = draw_mask([Region(Box.outward(*map(float, row)), "head")], 900, 900)
     assert (mask[face.y0 : face.y1, face.x0 : face.x1] == 255).all()
 

@@ -145,7 +145,7 @@ def test_the_hair_is_covered_where_the_look_saw_it(
     monkeypatch.setattr(CenterFace, "_find", find)
     (seen,) = CenterFace.__new__(CenterFace).detect(picture, 7, [Look(300, angle, mirrored)])
     face = np.array([seen.box.x0, seen.box.y0, seen.box.x1, seen.box.y1], np.float64)
-    reach = dict(zip(("x0", "y0", "x1", "y1"), np.abs(head(face, seen.angle) - face), strict=True))
+    reach = dict(zip(("x0", "y0", "x1", "y1"), np.abs(head(face, seen.angle, rim=0) - face), strict=True))
     assert max(reach, key=lambda name: reach[name]) == side
 
 

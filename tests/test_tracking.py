@@ -181,7 +181,7 @@ def test_what_was_only_carried_makes_no_track() -> None:
 @pytest.mark.parametrize(("angle", "side"), [(0, "y0"), (90, "x1"), (180, "y1"), (270, "x0")])
 def test_a_head_reaches_farther_where_its_hair_is(angle: int, side: str) -> None:
     """Turning the picture counter-clockwise by 90 degrees brings what is at its right to its top."""
-    whole = head(np.array([100.0, 100, 140, 140]), angle)
+    whole = head(np.array([100.0, 100, 140, 140]), angle, rim=3)
     reach = dict(zip(("x0", "y0", "x1", "y1"), np.abs(whole - (100, 100, 140, 140)), strict=True))
     assert reach.pop(side) > max(reach.values())
     assert min(reach.values()) > 0
