@@ -6,7 +6,7 @@ the regions and constants. There is no effect and no strength for which this doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.geometry import Box
-from redact.plan import Plan
+from redact.plan import Plan, Track
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
@@ -42,23 +42,24 @@ class Coverer:
 
     def __init__(self, plan: Plan) -> None:
         self._effect = plan.settings.effect
-        self._regions: dict[int, list[Region]] = {}
-        self._shown: dict[int, list[Region]] = {}
-        for track in plan.tracks:
-            regions = self._regions if track.action == "cover" else self._shown
-            for frame, box in enumerate(track.boxes, start=track.first):
-                regions.setdefault(frame, []).append(Region(box, track.label))
+        self._covered = [track for track in plan.tracks if track.action == "cover"]
+        self._shown = [track for track in plan.tracks if track.action != "cover"]
 
     def cover(self, picture: Picture, frame: int) -> tuple[Picture, Mask]:
         """Return the covered picture of a frame, and the mask of what is covered in it."""
         height, width = picture.shape[:2]
-        mask = draw_mask(self._regions.get(frame, ()), width, height)
+        mask = draw_mask(regions_of(self._covered, frame), width, height)
         return cover(picture, mask, self._effect), mask
 
     def decided(self, mask: Mask, frame: int) -> Mask:
         """Return the mask of what is covered in a frame, and of who is shown because a person decided it."""
-        shown = self._shown.get(frame)
+        shown = regions_of(self._shown, frame)
         return mask | draw_mask(shown, mask.shape[1], mask.shape[0]) if shown else mask
+
+
+def regions_of(tracks: Iterable[Track], frame: int) -> list[Region]:
+    """Return the regions that tracks have in a frame."""
+    return [Region(t.boxes[frame - t.first], t.label) for t in tracks if t.first <= frame <= t.last]
 
 
 def draw_mask(regions: Sequence[Region], width: int, height: int) -> Mask:
