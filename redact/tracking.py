@@ -44,9 +44,10 @@ MAX_GROWTH = 0.4  # and never more than this
 AGREE = 0.25  # sizes within which the ways of filling a gap agree
 SMOOTH_S = 0.06  # standard deviation of the smoothing
 OUTWARD = (-1, -1, 1, 1)  # which way each side of a box grows
-HEAD_GROWTH = 0.2  # on each side, as a share of the face: hair, ears and chin, also of a face that is tilted,
-HEAD_RIM = 1 / 285  # and of the picture's longer side: looks place small faces by their own pixels, not by the face's
-HAIR = 0.05  # how much farther up a head reaches than down
+# What a head is larger than its face on each side. With less, tops of heads show in close-ups, and more turned heads.
+HEAD_GROWTH = 0.16  # as a share of the face: ears and chin, also of a face that is tilted,
+HEAD_RIM = 1 / 214  # and of the picture's longer side: looks place small faces by their own pixels, not by the face's;
+HAIR = 0.18  # as a share of the face, and only where its hair is
 GROWTH = {"face": 0.2, "person": 0.05, "code": 0.05, "mark": 0.05, "nudity": 0.15}  # likewise of other things
 # A chain of faces that is large, and seen well nowhere, may be a hand or a lens: another model is asked at its best
 # sightings, and where it finds a face at none of them the chain does not count. bench/leaks.py, and docs/models.md.
@@ -261,7 +262,8 @@ def head(row: Rows, angle: int, rim: float) -> Rows:
     """
     size = row[2:] - row[:2]
     up = np.array([math.sin(math.radians(angle)), -math.cos(math.radians(angle))])
-    return np.asarray(row + np.tile(HAIR * up * size, 2) + np.tile(HEAD_GROWTH * size + rim, 2) * OUTWARD)
+    hair = np.maximum(HAIR * np.array([-up, up]), 0).ravel()
+    return np.asarray(row + ((HEAD_GROWTH + hair) * np.tile(size, 2) + rim) * OUTWARD)
 
 
 def _fill(seen: Sequence[Detection], frames: NDArray[np.int64], timeline: Timeline, rim: float) -> Rows:

@@ -59,7 +59,7 @@ def test_a_region_reaches_the_last_row_and_column(width: int, height: int) -> No
 @given(st.integers(3, 200), st.integers(3, 200), st.integers(0, 359))
 def test_the_ellipse_of_a_head_holds_the_face_and_a_margin_all_round(width: int, height: int, angle: int) -> None:
     row = np.array([300, 300, 300 + width, 300 + height], np.float64)
-    grown = row + np.tile(0.14 * (row[2:] - row[:2]), 2) * (-1, -1, 1, 1)
+    grown = row + np.tile(0.13 * (row[2:] - row[:2]), 2) * (-1, -1, 1, 1)
     inside = Box(*np.ceil(grown[:2]).astype(int).tolist(), *np.floor(grown[2:]).astype(int).tolist())
     whole = Box.outward(*map(float, head(row, angle, rim=0)))
     face, covered = (draw_mask([Region(box, "head")], 900, 900) for box in (inside, whole))
