@@ -17,11 +17,11 @@ from typing import Any, Protocol
 
 from redact import surveys
 from redact.crew import Crew, Progress
-from redact.detectors import AskedDetector, Detector, PacedDetector, judge_among
+from redact.detectors import AskedDetector, Detector, PacedDetector, detect, judge_among
 from redact.doubts import find_doubts
 from redact.following import Follower
 from redact.geometry import Box
-from redact.looking import Gaze, detect
+from redact.looking import Gaze
 from redact.media import Digest, Frame, open_clip
 from redact.people import add_bodies, add_heads
 from redact.plan import ASKED_FOR, Detection, Looked, Plan, Settings, Track
