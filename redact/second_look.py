@@ -86,11 +86,11 @@ class SecondLook:
         looks: Sequence[Look],
     ) -> list[Detection]:
         """Return what is seen in one frame and not covered, but for what only the covers have made."""
-        found = [d for d in detect(self._detectors, picture, frame, looks) if _is_shown(d, mask)]
+        found = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
         shown = [self._judged(d, source) for d in found]
         if not any(d.score >= self._settings.threshold + SURE_OFTEN for d in shown):
             return shown  # nothing that will count
-        there = detect(self._detectors, source, frame, looks)
+        there = self._detect(source, frame, looks)
         return [d for d in shown if any(_is_like(s, d, mask) for s in there)]
 
     def _judged(self, detection: Detection, source: NDArray[np.uint8]) -> Detection:
@@ -98,6 +98,10 @@ class SecondLook:
         if self._judge is None or detection.score < self._settings.threshold or not is_asked([detection]):
             return detection
         return replace(detection, judged=self._judge.ask(source, detection))
+
+    def _detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what all detectors see."""
+        return detect(self._detectors, picture, frame, looks)
 
     @property
     def timeline(self) -> Timeline:
