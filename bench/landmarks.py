@@ -30,7 +30,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench.leakmeter import Face, read_faces
 from bench.leaks import SUFFIXES
-from bench.tables import markdown
+from bench.tables import markdown, percent
 from redact.effects import Region, draw_mask
 from redact.geometry import Box
 from redact.media import FrameReader
@@ -157,15 +157,11 @@ def _pictures(clip: Path, frames: Sequence[int]) -> Iterator[tuple[int, NDArray[
 
 def table(found: dict[str, Spared]) -> str:
     """Return the table of some clips, with their mean."""
-    rows = [(name, s.large, s.sure, *map(_percent, (s.covered, s.bound, *s.fitted))) for name, s in found.items()]
+    rows = [(name, s.large, s.sure, *map(percent, (s.covered, s.bound, *s.fitted))) for name, s in found.items()]
     means = np.mean([(s.covered, s.bound, *s.fitted) for s in found.values()], axis=0)
     total = sum(s.large for s in found.values()), sum(s.sure for s in found.values())
     header = ("clip", "large faces", "sure", "covered", "bound", *(f"spared, margin {m}" for m in MARGINS))
-    return markdown(header, [*rows, (f"mean of {len(found)}", *total, *map(_percent, means))])
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+    return markdown(header, [*rows, (f"mean of {len(found)}", *total, *map(percent, means))])
 
 
 def main(arguments: Sequence[str]) -> int:

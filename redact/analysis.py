@@ -17,18 +17,18 @@ from typing import Any, Protocol
 
 from redact import surveys
 from redact.crew import Crew, Progress
-from redact.detectors import AskedDetector, Detector, PacedDetector, judge_among
+from redact.detectors import AskedDetector, Detector, PacedDetector, detect, judge_among
 from redact.doubts import find_doubts
 from redact.following import Follower
 from redact.geometry import Box
-from redact.looking import Gaze, detect
+from redact.looking import Gaze
 from redact.media import Digest, Frame, open_clip
 from redact.people import add_bodies, add_heads
-from redact.plan import ASKED_FOR, FLOW, Detection, Looked, Plan, Settings, Track
+from redact.plan import ASKED_FOR, Detection, Looked, Plan, Settings, Track
 from redact.regions import hold, place, sightings_of
 from redact.sightings import Part, Sightings, Timeline
 from redact.surveys import Stretch, Survey, frames_of
-from redact.tracking import counted, link, make_tracks
+from redact.tracking import counted, link, make_tracks, seen_in
 
 DAMAGED = "damaged frames"
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
@@ -273,7 +273,7 @@ def _is_wanted(chain: Sequence[Detection], settings: Settings) -> bool:
     if label == "face":
         return covers_faces(settings)
     if label == "person" and label not in settings.cover:
-        return covers_faces(settings) and max(d.score for d in chain if d.detector != FLOW) >= SURE_PERSON
+        return covers_faces(settings) and max(d.score for d in seen_in(chain)) >= SURE_PERSON
     return label in (*settings.cover, *ASKED_FOR)
 
 
@@ -286,7 +286,7 @@ def _named(track: Track, chain: Sequence[Detection]) -> Track:
     """Return a track; that of a mark with its name and in how many frames it was seen as the reason."""
     if track.label != "mark":
         return track
-    seen = [d for d in chain if d.detector != FLOW]
+    seen = seen_in(chain)
     return replace(track, reason=f"{seen[0].detector}: seen in {len(seen)} of {len(track.boxes)} frames")
 
 
@@ -295,7 +295,7 @@ def _with_people(
 ) -> list[Track]:
     """Return tracks with the heads that persons imply, the bodies that heads imply, and persons only where wanted."""
     if "person" in settings.cover:
-        best = [max(chain, key=lambda d: (d.detector != FLOW, d.score)) for chain in chains]
+        best = [max(seen_in(chain), key=lambda d: d.score) for chain in chains]
         angles = {track.id: d.angle for track, d in zip(found, best, strict=True)}
         return [*found, *add_bodies(found, angles, _next(found))]
     sure = {track.id: _sure_frames(track, chain, timeline) for track, chain in zip(found, chains, strict=True)}
@@ -306,8 +306,8 @@ def _with_people(
 def _sure_frames(track: Track, chain: Sequence[Detection], timeline: Timeline) -> set[int]:
     """Return the frames of a track that are near enough to a sure sighting."""
     frames: set[int] = set()
-    for d in chain:
-        if d.detector != FLOW and d.score >= SURE_HEAD:
+    for d in seen_in(chain):
+        if d.score >= SURE_HEAD:
             first = timeline.first_from(timeline.time(d.frame) - SURE_S)
             last = timeline.first_from(timeline.time(d.frame) + SURE_S)
             frames.update(range(max(first, track.first), min(last, track.last) + 1))

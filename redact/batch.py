@@ -1,12 +1,9 @@
-"""Many clips: which there are, one after the other or several beside each other, on past those that fail."""
+"""Many clips: one after the other or several beside each other, on past those that fail."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import re
-import stat
 import threading
 import time
 import traceback
@@ -30,36 +27,11 @@ from redact.pipeline import HERE, Outcome
 from redact.plan import Settings
 from redact.queue import Job, Queue, Row
 from redact.records import to_plain
+from redact.trees import Tree
 
 QUEUE = "queue.sqlite"
 PAUSE_S = 0.2  # before a thread without work asks again
-SUFFIXES = re.compile(  # of clips, in small letters
-    r"\.(3gp|3g2|asf|avi|dav|divx|dv|f4v|flv|gif|h?264|h?265|hevc|m[124]v|m2?ts|mjpe?g|mkv|mov|mp4|mp[eg]|mpeg|mxf|og[mv]"
-    r"|qt|rm|rmvb|ts|vob|webm|wmv|jpe?g|png|webp|avif|hei[cf])"
-)
-SOUND_SUFFIXES = re.compile(r"\.(m4a|m4b|oga|ogg|opus|wav|wma)")  # of files that may begin as clips do
-# What clips of the usual kinds begin with, for files with other names: the place of some bytes, and the bytes.
-SIGNATURES = (
-    *((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"FLV\1"), (0, b"OggS")),
-    *((0, b"\0\0\1\xba"), (0, b"\0\0\1\xb3"), (0, b"\0\0\0\1\x67"), (0, b"\x30\x26\xb2\x75"), (0, b"GIF8")),
-)
-
 Load = Callable[[], Sequence[Detector]]
-
-
-@dataclass(frozen=True)
-class Tree:
-    """What is to be done.
-
-    Attributes:
-        clips: the files, each once, in the order in which they are done.
-        skipped: what else was found in folders, and why it is left alone.
-        named: a single clip was named, which is done whatever was done before.
-    """
-
-    clips: tuple[Path, ...]
-    skipped: Mapping[Path, str]
-    named: bool
 
 
 @dataclass(frozen=True)
@@ -83,66 +55,6 @@ class OtherWorker(DependencyError):
 
 
 Result = Outcome | Failure | Done
-
-
-def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
-    """Return the clips that were named, and those in the folders that were named.
-
-    In a folder, clips are known by their suffix or by how they begin. Links are not followed: they may lead out of it.
-
-    Args:
-        named: files and folders.
-        space: the folders of the output, which are left out where they lie inside.
-
-    Raises:
-        InputError: a folder cannot be read, or holds no clip.
-    """
-    clips: list[Path] = []
-    skipped: dict[Path, str] = {}
-    for path in (Path(os.path.abspath(path)) for path in named):
-        if not path.is_dir():
-            clips.append(path)
-            continue
-        before = len(clips)
-        for file in _walk(path, {space.private.absolute(), space.release.absolute()}):
-            if reason := _is_no_clip(file):
-                skipped[file] = reason
-            else:
-                clips.append(file)
-        if len(clips) == before:
-            raise InputError(f"There is no clip in the folder {path}.", "Name a folder that holds clips, or a clip.")
-    single = len(named) == 1 and not named[0].is_dir()
-    return Tree(tuple(dict.fromkeys(clips)), skipped, single)
-
-
-def _walk(folder: Path, without: set[Path]) -> Iterator[Path]:
-    """Yield every file under a folder, in the order of their names."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"The folder {error.filename} cannot be read: {error.strerror}.", "Check its permissions."
-        ) from error
-
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if Path(where, name) not in without)
-        yield from (Path(where, name) for name in sorted(files))
-
-
-def _is_no_clip(file: Path) -> str:
-    """Return why a file in a folder is no clip, or nothing where it may be one."""
-    try:
-        if not stat.S_ISREG(file.lstat().st_mode):
-            return "a link or no file"
-        if file.name.startswith("._"):
-            return "what a Mac keeps beside a file"
-        if SUFFIXES.fullmatch(file.suffix.lower()):
-            return ""
-        with file.open("rb") as opened:
-            head = opened.read(16)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    known = not SOUND_SUFFIXES.fullmatch(file.suffix.lower()) and any(head[at:].startswith(b) for at, b in SIGNATURES)
-    return "" if known else "no video by its name and beginning"
 
 
 @dataclass(frozen=True)

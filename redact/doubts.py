@@ -8,7 +8,7 @@ from fractions import Fraction
 from redact.geometry import Box, covered_share
 from redact.plan import FLOW, FOLLOWED, Detection, Doubt, Track
 from redact.sightings import Timeline
-from redact.tracking import counted, counts, is_denied
+from redact.tracking import counted, counts, is_denied, seen_in
 
 UNSEEN_S = Fraction(1, 2)  # how long nothing was seen of a face that is covered before that is in doubt
 HIDDEN = 0.8  # share of a box that a track must cover for it to be covered
@@ -44,7 +44,7 @@ def find_doubts(
 
 def _unseen(chain: Sequence[Detection], track: Track, timeline: Timeline) -> Iterator[Doubt]:
     """Yield the stretches in which a track is covered but was not seen for long."""
-    seen = [d.frame for d in chain if d.detector != FLOW]
+    seen = [d.frame for d in seen_in(chain)]
     trust = {d.frame: d.score for d in chain if d.detector == FLOW}
     for a, b in zip([track.first - 1, *seen], [*seen, track.last + 1], strict=True):
         first, last = a + 1, b - 1
@@ -60,7 +60,7 @@ def _unseen(chain: Sequence[Detection], track: Track, timeline: Timeline) -> Ite
 
 def _lost(chain: Sequence[Detection], track: Track, timeline: Timeline, size: tuple[int, int]) -> Iterator[Doubt]:
     """Yield the ends of a track that lie inside the picture and inside a scene."""
-    best = max(d.score for d in chain if d.detector != FLOW)
+    best = max(d.score for d in seen_in(chain))
     scene_first, scene_last = timeline.scene(track.first)[0], timeline.scene(track.last)[1]
     for frame, edge, word in ((track.first, scene_first, "begins"), (track.last, scene_last, "ends")):
         box = track.boxes[frame - track.first]
@@ -70,7 +70,7 @@ def _lost(chain: Sequence[Detection], track: Track, timeline: Timeline, size: tu
 
 def _dropped(chain: Sequence[Detection]) -> Doubt:
     """Return the doubt about sightings that do not count: too weak, or no face to another model."""
-    seen = [d for d in chain if d.detector != FLOW]
+    seen = seen_in(chain)
     best = max(seen, key=lambda d: d.score)
     times = f"{len(seen)} times" if len(seen) > 1 else "once"
     why = "by one model of two" if is_denied(seen) else "weakly"

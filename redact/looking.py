@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import Detector, PacedDetector
+from redact.detectors import Detector, PacedDetector, detect
 from redact.detectors.looks import Look, once
 from redact.geometry import Box, join
 from redact.plan import Detection, Looked
@@ -250,10 +250,3 @@ def _is_face(text: Detection, faces: Sequence[Detection]) -> bool:
     x, y = text.box.center
     sure = [d.box for d in faces if d.score >= NEW_SCORE]
     return any(box.x0 <= x < box.x1 and box.y0 <= y < box.y1 for box in sure)
-
-
-def detect(
-    detectors: Sequence[Detector], picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]
-) -> list[Detection]:
-    """Return what all detectors see."""
-    return [seen for detector in detectors for seen in detector.detect(picture, frame, looks)]

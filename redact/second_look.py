@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import Detector, judge_among
+from redact.detectors import Detector, detect, judge_among
 from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Clock
@@ -101,7 +101,7 @@ class SecondLook:
 
     def _detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return what all detectors see."""
-        return [d for detector in self._detectors for d in detector.detect(picture, frame, looks)]
+        return detect(self._detectors, picture, frame, looks)
 
     @property
     def timeline(self) -> Timeline:

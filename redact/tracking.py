@@ -82,12 +82,17 @@ def counted(chains: Iterable[Sequence[Detection]], threshold: float) -> list[Seq
 
 def counts(chain: Sequence[Detection], threshold: float) -> bool:
     """Return whether a chain makes a track: one good sighting, or, of a face, several weak ones; see `is_denied`."""
-    seen = [d for d in chain if d.detector != FLOW]
+    seen = seen_in(chain)
     if chain[0].label != "face":
         return any(d.score >= START.get(d.label, 0) for d in seen)
     looked = sum(not d.held for d in seen)  # that a sighting is held says nothing of whether it comes again
     good = looked >= STEADY_SIGHTINGS or any(d.score >= threshold + TURNED * bool(d.angle) for d in seen)
     return good and not is_denied(seen)
+
+
+def seen_in(chain: Sequence[Detection]) -> list[Detection]:
+    """Return what of a chain was seen, and not only carried there by the picture."""
+    return [d for d in chain if d.detector != FLOW]
 
 
 def is_denied(seen: Sequence[Detection]) -> bool:
@@ -199,7 +204,7 @@ def _track(number: int, chain: Sequence[Detection], timeline: Timeline, whole_he
     """Return the track of a chain: without gaps, reaching beyond both ends, smooth, and as large as what it covers."""
     chain = [replace(d, label="head") if d.label == "face" and whole_heads else d for d in chain]
     label, lead = chain[0].label, lead_s("face" if chain[0].label == "head" else chain[0].label)
-    seen = [d for d in chain if d.detector != FLOW]
+    seen = seen_in(chain)
     scene_first, scene_last = timeline.scene(seen[0].frame)
     first, last = seen[0].frame, seen[-1].frame
     while first > scene_first and timeline.time(seen[0].frame) - timeline.time(first) < lead:

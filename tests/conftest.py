@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,26 @@ def out(made_plan: Path, made_clip: MadeClip, clip: MadeClip, tmp_path: Path) ->
 
 
 @pytest.fixture
-def see(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Put a detector in the place of the real ones."""
+def see(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put detectors in the place of the real ones."""
 
-    def use(detector: Any) -> None:
-        monkeypatch.setattr(detectors, "load_detectors", lambda *_: [detector])
+    def use(*used: Any) -> None:
+        monkeypatch.setattr(detectors, "load_detectors", lambda *_: list(used))
 
     return use
+
+
+@pytest.fixture
+def nothing_is_left_over_and_the_source_is_unchanged(
+    clip: MadeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Folders of the user are the test's own; when it ends the clip is as it was, and no unchecked copy is left."""
+    for name in ("WEIGHTS", "MARKS", "CAMERAS"):
+        monkeypatch.setenv(f"REDACT_{name}", str(tmp_path / name.lower()))
+    before = clip.sha256()
+    yield
+    assert clip.sha256() == before
+    assert not list(tmp_path.rglob("*.partial.mp4"))
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redact.batch import Failure, find_clips, run_clips
+from redact.batch import Failure, run_clips
 from redact.cli.results import complain
 from redact.custody import open_workspace
 from redact.errors import InputError
 from redact.media import FrameReader, SoundReader, apart
 from redact.media.listening import Samples
 from redact.plan import Settings
+from redact.trees import find_clips
 from tests.conftest import Result
 from tests.trees import FRAMES, load_fake, write_small
 

@@ -27,6 +27,7 @@ LAYERS = {
         "detectors",
         "scenes",
         "tracking",
+        "flow",
         "following",
         "stillness",
         "looking",
@@ -46,7 +47,7 @@ LAYERS = {
         *("analysis", "rendering", "verification", "custody", "sheets", "queue", "doctor"),
         *("excerpts", "drawing", "frames"),
     ),
-    4: ("pipeline", "segments", "batch", "handover", "reports", "bundles", "reel"),
+    4: ("pipeline", "segments", "trees", "batch", "handover", "reports", "bundles", "reel"),
     5: ("review", "api", "cli", "__init__", "__main__"),
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -55,11 +56,12 @@ WITHIN = {
     ("detectors", "quantising"), ("detectors", "backends"), ("detectors", "marks"), ("regions", "plan"),
     ("translating", "quantising"), ("weights", "translating"),
     ("regions", "sightings"), ("seeking", "media"), ("looking", "detectors"), ("looking", "scenes"),
-    ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "tracking"),
+    ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "flow"),
+    ("following", "tracking"),
     ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
-    ("exchange", "plan"), ("batch", "pipeline"), ("cli", "__init__"), ("cli", "review"), ("__init__", "api"),
-    ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"), ("reel", "handover"),
-    ("edits", "keyframes"),
+    ("exchange", "plan"), ("batch", "pipeline"), ("batch", "trees"), ("cli", "__init__"), ("cli", "review"),
+    ("__init__", "api"), ("__main__", "cli"), ("disk", "errors"), ("residue", "boxes"), ("films", "media"),
+    ("reel", "handover"), ("edits", "keyframes"),
     ("surveys", "media"), ("surveys", "scenes"), ("surveys", "seeking"), ("pipeline", "segments"),
     ("executors", "crew"),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from redact import batch, custody
+from redact import batch, custody, trees
 from redact.batch import Done, Failure, Result
 from redact.pipeline import Outcome
 from redact.plan import Settings
@@ -50,7 +50,7 @@ def sees(see: Callable[[Any], None]) -> None:
 
 def run_all(tree: Path, out: Path, jobs: int = 1, load: Any = load_fake, **options: Any) -> list[Result]:
     space = custody.open_workspace(out)
-    found = batch.find_clips([tree], space)
+    found = trees.find_clips([tree], space)
     return list(batch.run_clips(found, space, Settings(**options), load, lambda *_: lambda *_: None, jobs))
 
 
@@ -159,7 +159,7 @@ def test_status_shows_how_far_a_run_is_while_it_goes_on(redact: Redact, tree: Pa
 
         return step
 
-    found = batch.find_clips([tree], space)
+    found = trees.find_clips([tree], space)
     assert len(list(batch.run_clips(found, space, Settings(), load_fake, progress))) == 4
     assert [s["at_work"] for s in seen] == [True] * 3
     assert [s["clips"]["done"] for s in seen] == [0, 1, 2]

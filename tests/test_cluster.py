@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from redact import analysis, batch, cluster, custody, surveys
+from redact import analysis, batch, cluster, custody, surveys, trees
 from redact.errors import DependencyError
 from redact.plan import Settings
 from tests.conftest import Result
@@ -53,7 +53,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
 
 def run_all(tree: Path, out: Path, load: batch.Load, **how: object) -> list[batch.Result]:
     space = custody.open_workspace(out)
-    found = batch.find_clips([tree], space)
+    found = trees.find_clips([tree], space)
     return list(batch.run_clips(found, space, Settings(), load, lambda *_: lambda *_: None, **how))  # type: ignore[arg-type]
 
 

@@ -152,6 +152,14 @@ def test_a_file_is_read_exactly(tmp_path: Path) -> None:
     assert read_regions(as_json) == READ
 
 
+def test_the_file_in_the_readme_is_read(tmp_path: Path) -> None:
+    (text,) = (Path(__file__).parent.parent / "README.md").read_text("utf-8").split("```toml\n")[1:]
+    (tmp_path / "regions.toml").write_text(text.split("```")[0])
+    clock, tattoo = read_regions(tmp_path / "regions.toml")
+    assert (clock.name, clock.from_time, clock.to_time) == ("clock", Fraction("12.4"), 14)
+    assert (tattoo.name, tattoo.follow, len(tattoo.keys)) == ("tattoo", True, 2)
+
+
 def test_a_number_that_a_float_cannot_hold_is_read_exactly(tmp_path: Path) -> None:
     path = tmp_path / "regions.json"
     path.write_text('{"region": [{"name": "a", "box": [1, 2, 3, 4], "from": 123456789.123456789}]}')

@@ -48,7 +48,7 @@ def run_command(
     clips: tuple[Path, ...], output: Path, jobs: int, cluster: str | None, as_json: bool, **given: Any
 ) -> None:
     """Turn clips, and all clips in folders, into checked copies in OUT/release."""
-    from redact import batch, custody, media
+    from redact import batch, custody, media, trees
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
@@ -57,7 +57,7 @@ def run_command(
     if cluster and jobs > 1:
         raise UsageError("--jobs is for this machine; with --cluster its workers say how many there are.")
     begin = time.monotonic()
-    tree = batch.find_clips(clips, custody.locate_workspace(output))
+    tree = trees.find_clips(clips, custody.locate_workspace(output))
     say_skipped(tree.skipped)
     media.prepare()  # while the detectors are loaded
     load = partial(load_detectors, settings)

@@ -86,6 +86,13 @@ class AskedDetector(Detector, Protocol):
         ...
 
 
+def detect(
+    detectors: Sequence[Detector], picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]
+) -> list[Detection]:
+    """Return what all detectors see in one picture, those of the first one first."""
+    return [seen for detector in detectors for seen in detector.detect(picture, frame, looks)]
+
+
 def load_detectors(settings: Settings, weights_folder: Path | None = None) -> list[Detector]:
     """Return the detectors that find what is to be covered: those of the entry-point group `redact.detectors`.
 
