@@ -40,6 +40,7 @@ LAYERS = {
         "keyframes",
         "films",
         "clothes",
+        "dlib_networks",
         "surveys",
     ),
     3: (
@@ -53,7 +54,8 @@ LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
     ("detectors", "quantising"), ("detectors", "backends"), ("detectors", "marks"), ("regions", "plan"),
-    ("translating", "quantising"), ("weights", "translating"),
+    ("translating", "quantising"), ("weights", "translating"), ("dlib_networks", "quantising"),
+    ("weights", "dlib_networks"),
     ("regions", "sightings"), ("seeking", "media"), ("looking", "detectors"), ("looking", "scenes"),
     ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "tracking"),
     ("second_look", "detectors"), ("second_look", "scenes"), ("doubts", "tracking"), ("second_look", "tracking"),
