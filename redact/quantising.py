@@ -7,7 +7,7 @@ Networks for Efficient Integer-Arithmetic-Only Inference, CVPR 2018).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,15 @@ BIAS_LIMIT = 2**30
 LARGEST = 1e15  # no network has a weight of this size, and scales of such weights would overflow
 OPSET = 13  # the first one with a scale for each channel; the layers of the models here mean the same in it
 LENGTH, VARINT = 2, 0  # wire types
-FLOAT, UINT8, INT8, INT32, INT64, INT = 1, 2, 3, 6, 7, 2  # TensorProto.DataType and AttributeProto.AttributeType
+FLOAT, UINT8, INT8, INT32, INT64, INT, INTS = (
+    1,
+    2,
+    3,
+    6,
+    7,
+    2,
+    7,
+)  # TensorProto.DataType and AttributeProto.AttributeType
 GRAPH, OPSETS = 7, 8  # numbers of the fields of ModelProto
 NODE, INITIALIZER, OUTPUT, VALUE_INFO = 1, 5, 12, 13  # of GraphProto
 NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
@@ -229,6 +237,16 @@ def make_tensor(name: str, value: NDArray[Any]) -> bytes:
     parts = [make_number(TENSOR_DIMS, size) for size in value.shape]
     parts += [make_number(TENSOR_TYPE, KINDS[value.dtype]), field(TENSOR_NAME << 3 | LENGTH, name.encode())]
     return b"".join([*parts, field(TENSOR_RAW << 3 | LENGTH, value.tobytes())])
+
+
+def make_attribute(name: str, kind: int, value: bytes) -> bytes:
+    """Return an AttributeProto of a kind, with the field that holds its value."""
+    return field(1 << 3 | LENGTH, name.encode()) + value + make_number(20, kind)
+
+
+def make_ints(name: str, values: Iterable[int]) -> bytes:
+    """Return an AttributeProto of integers."""
+    return make_attribute(name, INTS, b"".join(make_number(8, value) for value in values))
 
 
 def _floats(tensor: bytes) -> NDArray[np.float32]:

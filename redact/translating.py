@@ -16,12 +16,23 @@ from numpy.typing import NDArray
 
 from redact.errors import DependencyError
 from redact.graphs import field, fields, varint
-from redact.quantising import FLOAT, INT, LENGTH, OPSET, make_layer, make_number, make_tensor, read_numbers
+from redact.quantising import (
+    FLOAT,
+    INT,
+    LENGTH,
+    OPSET,
+    make_attribute,
+    make_ints,
+    make_layer,
+    make_number,
+    make_tensor,
+    read_numbers,
+)
 
 IR_VERSION = 7  # of ONNX, the one that goes with the opset
 VERSION, GRAPH, OPSETS = 1, 7, 8  # numbers of the fields of ModelProto
 NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12  # of GraphProto
-ATTRIBUTE, TEXT, INTS = 5, 3, 7  # of NodeProto; AttributeProto.AttributeType
+ATTRIBUTE, TEXT = 5, 3  # of NodeProto; AttributeProto.AttributeType
 TF_NODE, TF_NAME, TF_KIND, TF_INPUT, TF_ATTRIBUTE = 1, 1, 2, 3, 5  # of GraphDef and NodeDef
 TF_TYPE, TF_SHAPE, TF_CONTENT, TF_FLOATS, TF_INTS = 1, 2, 4, 5, 7  # of TensorFlow's TensorProto
 INT32 = 3  # TensorFlow's DataType
@@ -133,7 +144,7 @@ def _layer(node: _Node, constants: list[Constant]) -> tuple[str, list[Constant],
             pad = PADS[node.attributes["padding"][2:].decode()]
             each = node.kind == "DepthwiseConv2dNative"  # of its channels has filters of its own
             turned = weight.transpose(2, 3, 0, 1) if each else weight.transpose(3, 2, 0, 1)
-            attributes = [_ints_named("strides", strides), _text_named("auto_pad", pad)]
+            attributes = [make_ints("strides", strides), _text_named("auto_pad", pad)]
             if each:
                 attributes.append(_int_named("group", weight.shape[2]))
                 turned = turned.reshape(-1, 1, *weight.shape[:2])
@@ -192,26 +203,17 @@ def _picture(name: str) -> bytes:
     return field(1 << 3 | LENGTH, name.encode()) + field(2 << 3 | LENGTH, kind)
 
 
-def _named(name: str, kind: int, value: bytes) -> bytes:
-    """Return an AttributeProto."""
-    return field(1 << 3 | LENGTH, name.encode()) + value + make_number(20, kind)
-
-
 def _int_named(name: str, value: int) -> bytes:
-    return _named(name, INT, make_number(3, value))
-
-
-def _ints_named(name: str, values: Sequence[int]) -> bytes:
-    return _named(name, INTS, b"".join(make_number(8, value) for value in values))
+    return make_attribute(name, INT, make_number(3, value))
 
 
 def _text_named(name: str, value: str) -> bytes:
-    return _named(name, TEXT, field(4 << 3 | LENGTH, value.encode()))
+    return make_attribute(name, TEXT, field(4 << 3 | LENGTH, value.encode()))
 
 
 def _float_named(name: str, value: bytes) -> bytes:
     """Return an AttributeProto of a float that is one in TensorFlow's graph: field 2 here, field 4 there."""
-    return _named(name, FLOAT, bytes([2 << 3 | 5]) + value[1:])
+    return make_attribute(name, FLOAT, bytes([2 << 3 | 5]) + value[1:])
 
 
 def _refused(problem: str) -> DependencyError:

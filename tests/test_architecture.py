@@ -41,6 +41,8 @@ LAYERS = {
         "keyframes",
         "films",
         "clothes",
+        "likeness",
+        "dlib_networks",
         "surveys",
     ),
     3: (
@@ -54,7 +56,8 @@ LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 WITHIN = {
     ("records", "plan"), ("sightings", "plan"), ("sightings", "records"), ("detectors", "weights"),
     ("detectors", "quantising"), ("detectors", "backends"), ("detectors", "marks"), ("regions", "plan"),
-    ("translating", "quantising"), ("weights", "translating"),
+    ("translating", "quantising"), ("weights", "translating"), ("dlib_networks", "quantising"),
+    ("weights", "dlib_networks"), ("detectors", "likeness"),
     ("regions", "sightings"), ("seeking", "media"), ("looking", "detectors"), ("looking", "scenes"),
     ("looking", "stillness"), ("looking", "tracking"), ("following", "detectors"), ("following", "flow"),
     ("following", "tracking"),

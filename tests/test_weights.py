@@ -23,10 +23,12 @@ import numpy as np
 import pytest
 
 from redact import weights
+from redact.dlib_networks import translate_dlib
 from redact.errors import DependencyError, OutputError, UsageError
 from redact.graphs import clean_graph
 from redact.plan import LABELS
 from redact.translating import translate
+from tests.test_dlib_networks import layers, write
 from tests.test_translating import graph
 from tests.tiny import TINY, session
 
@@ -268,6 +270,16 @@ def test_fetching_from_a_folder_installs_cleans_and_records_the_hash(tmp_path: P
     assert {path.name for path in into.iterdir()} == {"tiny.clean.onnx", "tiny.clean.json", "plain.onnx"}
     assert weights.is_installed(CLEANED, into)
     assert weights.is_installed(AS_IS, into)
+
+
+def test_a_network_of_dlibs_is_translated_when_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = write(*layers())
+    card = replace(CLEANED, file="tiny.dat", sha256=hashlib.sha256(network).hexdigest(), size_bytes=len(network))
+    use_cards(monkeypatch, card)
+    (tmp_path / "tiny.dat").write_bytes(network)
+    weights.fetch(["tiny"], into=tmp_path / "w", from_folder=tmp_path)
+    assert weights.load("tiny", tmp_path / "w") == translate_dlib(network)
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["tiny.clean.json", "tiny.clean.onnx"]
 
 
 def test_a_graph_of_tensorflow_is_translated_when_it_is_installed(

@@ -301,21 +301,22 @@ class Session:
         """Return for each track of a plan that of the person it seems to be; see `grouping.group`.
 
         With hundreds of tracks that takes most of a second. So it is done again only where tracks come, go or change
-        their length, and once more when all their clothes have been looked at.
+        their length, and once more when all their clothes and faces have been looked at.
         """
         tracks, known, groups = self._grouped
         now = tuple((track.id, track.label, track.first, track.last) for track in plan.tracks)
         if now != tracks:
-            self.wardrobe.look(track for track in plan.tracks if track.label in BODIES)
+            self.wardrobe.look([track for track in plan.tracks if track.label in BODIES])
         if now != tracks or (known != self.wardrobe.known and not self.wardrobe.looking):
             known = self.wardrobe.known
             worn = {track.id: look for track in plan.tracks if (look := self.wardrobe.of(track))}
-            groups = group(plan.tracks, self.desk.timeline, worn)
+            faces = {track.id: face for track in plan.tracks if (face := self.wardrobe.face_of(track)) is not None}
+            groups = group(plan.tracks, self.desk.timeline, worn, faces)
             self._grouped = now, known, groups
         return groups
 
     def groups_may_change(self) -> bool:
-        """Return whether clothes are still looked at, or were since tracks were grouped last."""
+        """Return whether clothes and faces are still looked at, or were since tracks were grouped last."""
         return self.wardrobe.looking or self._grouped[1] != self.wardrobe.known
 
     def _begin(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:

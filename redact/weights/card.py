@@ -48,7 +48,8 @@ class Card:
         score: what its score means.
         thresholds: the scores from which a detection counts.
         weaknesses: what it is known to miss, with figures.
-        clean: whether its graph is cleaned when it is installed (see `clean_graph`).
+        clean: whether its graph is cleaned when it is installed (see `clean_graph`), or a network of dlib's (.dat)
+            translated (see `translate_dlib`).
         required: whether redact does not work without it.
         usual: whether `redact models fetch` gets it without being asked to, as what is required, although redact works
             without it, only not as well.

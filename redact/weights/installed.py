@@ -17,6 +17,7 @@ from redact.weights.card import Card, cards, find_card
 from redact.weights.upstream import matches, obtain
 
 READABLE = 0o644  # weights are no secret
+DLIB = ".dat"  # how the names of dlib's own files end
 
 
 def folder() -> Path:
@@ -108,11 +109,16 @@ def _install(card: Card, content: bytes, where: Path) -> None:
 
 def _made_ready(card: Card, content: bytes) -> bytes:
     """Return a weight file as it is run, where that is not how it comes from upstream."""
-    if not card.outputs:
-        return clean_graph(content)
-    from redact.translating import translate  # it needs NumPy, which nothing else here does
+    # What translates needs NumPy, which nothing else here does.
+    if Path(card.file).suffix == DLIB:
+        from redact.dlib_networks import translate_dlib
 
-    return translate(content, card.outputs)
+        return translate_dlib(content)
+    if card.outputs:
+        from redact.translating import translate
+
+        return translate(content, card.outputs)
+    return clean_graph(content)
 
 
 def _or_default(chosen: Path | None) -> Path:

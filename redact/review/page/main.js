@@ -31,7 +31,7 @@ async function fail(error) {
 const track = (id) => state.tracks.find((t) => t.id === id);
 const ids = () => [...chosen];
 const named = () => (chosen.size > 1
-  ? `That the tracks ${ids().join(", ")} are of one person may be a guess (by place, time and clothes): look at each of them first. They`
+  ? `That the tracks ${ids().join(", ")} are of one person may be a guess (by place, time, clothes and face): look at each of them first. They`
   : `Track ${ids()[0]}`);
 const doubt = () => state.doubts[current] || null;
 
@@ -52,7 +52,7 @@ function take(fresh) {
   $("excerpt").textContent = `Frames ${state.first} to ${state.first + state.frames - 1}, ${clock(viewer.time(state.first))} to ${clock(viewer.time(state.first + state.frames - 1))}`;
   paintDoubts();
   choose(chosen);
-  clearTimeout(clothes.timer);  // rows change when all clothes have been looked at
+  clearTimeout(clothes.timer);  // rows change when all clothes and faces have been looked at
   if (state.looking) clothes.timer = setTimeout(reload, 1500);
   if (viewer.frame < viewer.limits[0] || viewer.frame > viewer.limits[1]) viewer.go(viewer.frame, true);
 }

@@ -106,7 +106,7 @@ export class Timeline {
     this.rows.replaceChildren(made);
     const words = `${counts.Person || 0} person${counts.Person === 1 ? "" : "s"}`;
     Object.assign(document.getElementById("persons"), { textContent: state.looking ? `${words}…` : words,
-      title: `${state.tracks.length} tracks${state.looking ? "; clothes are still being looked at, and rows may become one" : ""}` });
+      title: `${state.tracks.length} tracks${state.looking ? "; clothes and faces are still being looked at, and rows may become one" : ""}` });
     this.drawRuler();
   }
 
