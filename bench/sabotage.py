@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from bench.leakmeter import Face, read_faces
 from bench.leaks import Clip, choose_clips
 from redact import custody, pipeline
-from redact.crew import Crew
+from redact.crew import Crew, show_nothing
 from redact.detectors import Detector, load_detectors
 from redact.detectors.looks import Look
 from redact.effects import Coverer
@@ -80,7 +80,7 @@ def plan_of(clip: Clip, detectors: Sequence[Detector]) -> Plan:
     """Return the plan that the tool makes of a clip."""
     with tempfile.TemporaryDirectory() as folder:
         space = custody.open_workspace(Path(folder))
-        return pipeline.analyse(clip.path, space, SETTINGS, detectors, lambda name: lambda done, total: None)[0]
+        return pipeline.analyse(clip.path, space, SETTINGS, detectors, lambda name: show_nothing)[0]
 
 
 def run_clip(clip: Clip, detectors: Sequence[Detector], share: float, rng: random.Random) -> tuple[int, int, int, int]:

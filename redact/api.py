@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from redact import custody, detectors, pipeline, sheets, verification
-from redact.crew import PassProgress, Progress
+from redact.crew import PassProgress, Progress, show_nothing
 from redact.detectors import Detector
 from redact.pipeline import Outcome
 from redact.plan import Plan, Settings, Verdict
@@ -25,7 +25,7 @@ AnyPath = str | os.PathLike[str]
 
 def quiet(title: str) -> Progress:
     """Return a progress that shows nothing."""
-    return lambda done, total: None
+    return show_nothing
 
 
 def run(

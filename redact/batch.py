@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from redact import analysis, custody, pipeline
-from redact.crew import PassProgress, Progress
+from redact.crew import PassProgress, Progress, show_nothing
 from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.detectors.eyes import Eyes
@@ -184,7 +184,7 @@ def _run_beside(queue: Queue, order: _Order) -> Iterator[Result]:
 
     def work() -> None:
         try:
-            for result in _work_through(queue, order, _show_nothing):
+            for result in _work_through(queue, order, _quiet):
                 told.put(result)
                 if stopping.is_set():
                     break
@@ -253,9 +253,9 @@ def _load_alike(load: Load, versions: str, models: Mapping[str, str]) -> Sequenc
     return detectors
 
 
-def _show_nothing(clip: Path, name: str) -> Progress:
+def _quiet(clip: Path, name: str) -> Progress:
     """Return a progress that is not shown."""
-    return lambda done, total: None
+    return show_nothing
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
-from redact.crew import Progress
+from redact.crew import Progress, show_nothing
 from redact.errors import DependencyError, UsageError
 from redact.executors import Died
 
@@ -73,7 +73,7 @@ class Cluster:
     def submit(self, call: Callable[..., T], *args: Any, progress: Progress | None = None) -> Future[T]:
         """Have a call carried out by a worker. How far it is remains unknown."""
         try:
-            return self._threads.submit(self._carry_out, call, *args, *([_show_nothing] if progress else []))
+            return self._threads.submit(self._carry_out, call, *args, *([show_nothing] if progress else []))
         except RuntimeError as error:  # after the end
             raise CancelledError from error
 
@@ -85,7 +85,3 @@ class Cluster:
         except self._killed as error:
             times = error.allowed_failures + 1
             raise Died(f"was ended each of the {times} times that it was begun") from None
-
-
-def _show_nothing(done: int, total: int | None) -> None:
-    """Show nothing: a worker has nobody to show it to."""

@@ -16,6 +16,10 @@ PassProgress = Callable[[str], Progress]  # from the name of a pass to its progr
 WAITING = 2  # calls for each thread that may wait or run: enough that none is idle, few enough to hold their pictures
 
 
+def show_nothing(done: int, total: int | None) -> None:
+    """Be told how far something is, and show it to nobody."""
+
+
 def take_cores(number: int, parts: int) -> None:
     """Let this process use its share of the cores that it may use, where these are shared out to several processes.
 
