@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,7 +62,6 @@ def look(
         InputError: as `surveys.go_through`.
     """
     with Crew() as crew:
-        crew.give(import_module, "scipy.optimize")  # which `link` needs after this, and which takes 0.2 s
         segments = _Segments(partial(Gaze, detectors, settings.fast, settings.threshold, crew), keeper)
         survey = surveys.go_through(clip, settings, segments.show, progress)
         return join(survey, segments.parts(), settings, models_of(detectors))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -174,7 +174,8 @@ def _check(
             nothing = np.zeros(frame.picture.shape[:2], np.uint8)  # is known to be covered: whatever is seen counts
             look.show(frame.picture, frame.picture, nothing, frame.index, frame.time)
             progress(len(read), len(times))
-        faces = look.found()
+        with closing(verification.pictures_of(lambda: FrameReader(partial))) as again:
+            faces = look.found(again)
     whole = tuple(read) == times and not damaged
     figure = f"{len(read)} of {len(times)} frames decoded, {damaged} of them damaged"
     checks = [Check("decodes to the end, every frame at its time", whole, figure), *look.checks(faces)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from fractions import Fraction
@@ -86,18 +87,11 @@ class SecondLook:
         looks: Sequence[Look],
     ) -> list[Detection]:
         """Return what is seen in one frame and not covered, but for what only the covers have made."""
-        found = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
-        shown = [self._judged(d, source) for d in found]
+        shown = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
         if not any(d.score >= self._settings.threshold + SURE_OFTEN for d in shown):
             return shown  # nothing that will count
         there = self._detect(source, frame, looks)
         return [d for d in shown if any(_is_like(s, d, mask) for s in there)]
-
-    def _judged(self, detection: Detection, source: NDArray[np.uint8]) -> Detection:
-        """Return a sighting with what another model says of it, where such a one is asked about at the first look."""
-        if self._judge is None or detection.score < self._settings.threshold or not is_asked([detection]):
-            return detection
-        return replace(detection, judged=self._judge.ask(source, detection))
 
     def _detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return what all detectors see."""
@@ -108,15 +102,38 @@ class SecondLook:
         """The frames so far."""
         return self._clock.timeline
 
-    def found(self) -> list[list[Detection]]:
-        """Return the chains of sightings that are faces, as far as can be told, and are not covered."""
-        seen = [d for looked in self._seen for d in looked.result()]
-        return [chain for chain in link(seen, self.timeline) if self._counts(chain)]
+    def found(self, again: Iterable[tuple[int, NDArray[np.uint8]]] = ()) -> list[list[Detection]]:
+        """Return the chains of sightings that are faces, as far as can be told, and are not covered.
 
-    def _counts(self, chain: Sequence[Detection]) -> bool:
-        """Return whether linked sightings are a face."""
+        Args:
+            again: the frames of the clip once more, in order: index and picture. They are read only where another model
+                has to be asked, which is known at the end alone. Where they are missing nothing is denied.
+        """
+        seen = [d for looked in self._seen for d in looked.result()]
+        sure = [chain for chain in link(seen, self.timeline) if self._is_sure(chain)]
+        return [chain for chain in self._judged(sure, again) if not is_denied(chain)]
+
+    def _is_sure(self, chain: Sequence[Detection]) -> bool:
+        """Return whether linked sightings are a face, unless another model denies it."""
         more = SURE_OFTEN if len(chain) >= OFTEN else SURE_ONCE
-        return max(d.score for d in chain) >= self._settings.threshold + more and not is_denied(chain)
+        return max(d.score for d in chain) >= self._settings.threshold + more
+
+    def _judged(
+        self, chains: Sequence[Sequence[Detection]], again: Iterable[tuple[int, NDArray[np.uint8]]]
+    ) -> list[list[Detection]]:
+        """Return chains with what another model says of them, where such a one is asked about at the first look."""
+        asked: dict[int, list[Detection]] = defaultdict(list)
+        for d in (d for chain in chains if is_asked(chain) for d in chain):
+            if d.score >= self._settings.threshold and is_asked([d]):
+                asked[d.frame].append(d)
+        if self._judge is None or not asked:
+            return [*map(list, chains)]
+        said: dict[Detection, Future[float]] = {}
+        for frame, picture in again:
+            said |= {d: self._crew.give(self._judge.ask, picture, d) for d in asked.pop(frame, ())}
+            if not asked:
+                break
+        return [[replace(d, judged=said[d].result()) if d in said else d for d in chain] for chain in chains]
 
     def checks(self, found: Sequence[Sequence[Detection]]) -> list[Check]:
         """Return what was looked at, by each detector, and how many faces are not covered."""

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from redact.geometry import Box
@@ -156,8 +163,6 @@ def _assign(
     chains: list[list[Detection]], seen: list[Detection], frame: int, timeline: Timeline
 ) -> list[tuple[int, int]]:
     """Return which chain goes on with which detection."""
-    from scipy.optimize import linear_sum_assignment
-
     if not chains or not seen:
         return []
     expected = np.array([_predict(chain, frame, timeline) for chain in chains])
@@ -172,8 +177,23 @@ def _assign(
     reach = np.minimum(NEAR + DRIFT * away, far)[:, None]
     impossible = (apart > reach) | (ratio > np.log(MAX_RATIO))
     cost = np.where(impossible, 1e3, apart + ratio)
-    pairs = zip(*linear_sum_assignment(cost), strict=True)
+    pairs = zip(*solver()(cost), strict=True)
     return [(int(r), int(c)) for r, c in pairs if not impossible[r, c]]
+
+
+@cache
+def solver() -> Callable[[NDArray[np.float64]], Any]:
+    """Return scipy's `linear_sum_assignment`. It is loaded alone: all of `scipy.optimize` takes 0.3 s of every run."""
+    spec = PathFinder.find_spec("_lsap", [str(Path(folder, "optimize")) for folder in scipy.__path__])
+    if spec is not None and spec.loader is not None:
+        alone = module_from_spec(spec)
+        spec.loader.exec_module(alone)
+        with suppress(AttributeError):
+            found: Callable[[NDArray[np.float64]], Any] = alone.linear_sum_assignment
+            return found
+    from scipy.optimize import linear_sum_assignment  # another version of scipy keeps it elsewhere
+
+    return linear_sum_assignment
 
 
 def _predict(chain: list[Detection], frame: int, timeline: Timeline) -> Rows:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +87,8 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
     with open_excerpt(plan, clip) as source, FrameReader(copy) as reader, Crew() as crew:
         look = SecondLook(detectors, plan.settings, crew)
         seen = _compare(plan, source, reader, look, progress)
-        faces = look.found()
+        with closing(pictures_of(lambda: open_excerpt(plan, clip))) as again:
+            faces = look.found(again)
     checks = [*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces)]
     with open_sound(plan, clip, source.sounds) or nullcontext() as sound:
         checks += _check_still(copy) if plan.source.still else _check_contents(copy, sound is not None)
@@ -107,6 +108,13 @@ def verify_alone(file: Path) -> Verdict:
     """
     compared = Check("covered as the plan says", None, "not compared: no plan was given")
     return Verdict((check_residue(file), compared))
+
+
+def pictures_of(opened: Callable[[], FrameReader]) -> Generator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the index and the picture of each frame of what is opened, for `SecondLook.found`; it may never be."""
+    with opened() as reader:
+        for frame in reader:
+            yield frame.index, frame.picture
 
 
 def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, progress: Progress) -> _Comparison:

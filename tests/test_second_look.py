@@ -569,6 +569,50 @@ def test_what_was_dropped_because_another_model_denied_it_is_not_repaired(
     assert [entry["operation"] for entry in case.log()].count("render") == 1
 
 
+class Asking(Told):
+    """Sees what it is told, and says the same of whatever it is asked about, which it notes with the picture."""
+
+    def __init__(self, faces: Mapping[int, tuple[Box, float]], answer: float) -> None:
+        super().__init__(faces)
+        self._answer, self.asked = answer, list[tuple[int, int]]()
+
+    def ask(self, picture: np.ndarray, detection: Detection) -> float:
+        """Return the answer; pictures are known by the level that they are filled with."""
+        self.asked.append((detection.frame, int(picture.max())))
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("score", "answer", "frames", "asked", "found"),
+    [
+        (0.58, 0.05, range(3, 9), True, False),
+        (0.58, 0.5, range(3, 9), True, True),
+        (0.5, 0.05, range(3, 9), False, False),  # would not count
+        (0.58, 0.05, range(3, 5), False, False),  # nor so seldom
+        (0.65, 0.05, range(3, 9), False, True),  # sure enough
+    ],
+)
+def test_another_model_is_asked_at_the_end_and_only_where_that_decides(
+    score: float, answer: float, frames: range, asked: bool, found: bool
+) -> None:
+    eyes = Asking({n: (face(220), score) for n in frames}, answer)
+    read = []
+
+    def again() -> Iterator[tuple[int, np.ndarray]]:
+        for n in range(30):
+            read.append(n)
+            yield n, np.full((240, 320, 3), n, np.uint8)
+
+    with Crew() as crew:
+        look = SecondLook([eyes], DEFAULTS, crew)
+        for n in range(30):
+            look.show(STILL, CLIP, np.zeros((240, 320), np.uint8), n, Fraction(n, 25))
+        assert eyes.asked == []
+        assert bool(look.found(again())) == found
+    assert sorted(eyes.asked) == ([(n, n) for n in frames] if asked else [])
+    assert read == (list(range(9)) if asked else [])  # and no farther than to the last of them
+
+
 def test_what_the_second_look_found_is_covered_whatever_was_answered_about_it(clip: MadeClip) -> None:
     times = tuple(Fraction(n, 25) for n in range(9))
     source = Source(str(clip.path), "0" * 64, 320, 240, 0, 9, Fraction(1, 25), times[0], times[-1], "0" * 64, 0)

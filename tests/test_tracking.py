@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
+from importlib.machinery import PathFinder
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redact.geometry import Box
 from redact.plan import FLOW, Detection, Track
 from redact.sightings import Timeline
-from redact.tracking import ASK_BELOW, KEEP_SCORE, TURNED, counts, head, link, make_tracks, smooth
+from redact.tracking import ASK_BELOW, KEEP_SCORE, TURNED, counts, head, link, make_tracks, smooth, solver
 
 RATE = 25
 
@@ -341,3 +345,21 @@ def test_small_faces_and_sure_ones_count_whatever_another_model_says() -> None:
 def test_a_box_that_was_carried_is_no_sighting_that_was_not_asked_about() -> None:
     carried = [Detection(n, LARGE, "face", 1.0, FLOW) for n in range(3, 9)]
     assert not counts([*judged(LARGE, 0.1, 0.1, 0.1), *carried], 0.33)
+
+
+def test_assigning_loads_nothing_else_of_scipy() -> None:
+    program = "import sys; from redact.tracking import solver; solver(); print('scipy.optimize' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("module", ["_lsap", "there_is_none", "version"])
+def test_a_scipy_that_keeps_the_assignment_elsewhere_assigns_alike(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scipy.optimize import linear_sum_assignment
+
+    find = PathFinder.find_spec
+    monkeypatch.setattr(PathFinder, "find_spec", lambda _, folders: find(module, [*folders, *scipy.__path__]))
+    cost = np.random.default_rng(5).random((7, 9))
+    assert [list(n) for n in solver.__wrapped__()(cost)] == [list(n) for n in linear_sum_assignment(cost)]

@@ -48,10 +48,13 @@ def run_command(
     clips: tuple[Path, ...], output: Path, jobs: int, cluster: str | None, as_json: bool, **given: Any
 ) -> None:
     """Turn clips, and all clips in folders, into checked copies in OUT/release."""
-    from redact import batch, custody, media, trees
-    from redact.detectors import load_detectors
+    from redact import media
 
     settings = settings_from(DEFAULTS, given)
+    media.prepare()  # while the rest of the program and the detectors are loaded
+    from redact import batch, custody, trees
+    from redact.detectors import load_detectors
+
     if output.suffix.lower() in custody.COPY_SUFFIXES and (len(clips) > 1 or clips[0].is_dir()):
         raise UsageError("With several clips, -o names a folder, not a copy.")
     if cluster and jobs > 1:
@@ -59,7 +62,6 @@ def run_command(
     begin = time.monotonic()
     tree = trees.find_clips(clips, custody.locate_workspace(output))
     say_skipped(tree.skipped)
-    media.prepare()  # while the detectors are loaded
     load = partial(load_detectors, settings)
     apart = jobs > 1 or cluster is not None
     detectors = [] if apart else load()
