@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.looks import SAME_IOU, Look
-from redact.detectors.texts import BARE_HEIGHT, CHEST_SHARE, TextDetector, change_of, chest_of, joined, lines
+from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines
 from redact.geometry import Box, iou
 from redact.plan import Detection
 from tests.clips import ink_covered
@@ -116,10 +116,10 @@ def test_no_chest_is_looked_at_that_the_look_at_the_picture_shows_as_large(detec
     assert detector.looks_near([face_at(300, HEIGHT - 4, 40)], WIDTH, HEIGHT) == ()
 
 
-def test_the_chests_of_a_crowd_take_a_share_of_the_picture_and_near_ones_come_first(detector: TextDetector) -> None:
+def test_the_chests_of_a_crowd_take_few_pixels_and_near_ones_come_first(detector: TextDetector) -> None:
     crowd = [face_at(40 * n + 140, 100, 20 + 2 * n) for n in range(10)]
     looks = detector.looks_near(crowd, WIDTH, HEIGHT)
-    assert 0 < sum(look.side**2 for look in looks) <= CHEST_SHARE * WIDTH * HEIGHT * 1.02
+    assert 0 < sum(look.side**2 for look in looks) <= 1.02 * CHEST_PIXELS
     assert len(looks) < len(crowd)
     assert looks[0].within == chest_of(crowd[-1])
 

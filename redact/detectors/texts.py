@@ -38,7 +38,7 @@ ENDS = 0.5  # of the height of a middle: lines grow this much more at their ends
 # the look at the picture alone, with chests 29; of name tags, which are white, 107 and 108 of 135.
 CHEST, CHEST_FACE, CHEST_TIMES = 3.0, 96, 2.0
 CHEST_GAIN = 1.3  # only where it is shown so many times as large as in the look at the picture
-CHEST_SHARE = 0.4  # of the pixels of that look that all chests together may take; near faces come first
+CHEST_PIXELS = 125_000  # of all chests that are shown together: one and a half near ones; near faces come first
 CHEST_FLOOR = 0.6  # mean over a middle: 0.3 finds no more of these prints, and covers folds and stripes
 # What changes less than this many levels from one pixel to the next holds no letters: bare walls and posts, edges of
 # pictures. Of 97 labelled lines none has under 2. A little around the middle is looked at as well, for the middle of a
@@ -86,7 +86,7 @@ class TextDetector:
         """Return looks at chests, where name tags are; see `NearDetector.looks_near`."""
         side = max(width, height)
         shown = self.looks(side)[0].side / side
-        left = CHEST_SHARE * width * height * shown**2
+        left: float = CHEST_PIXELS
         found = []
         for face in sorted(faces, key=lambda d: -d.box.area):
             size = math.sqrt(face.box.area)
