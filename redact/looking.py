@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import Detector, PacedDetector, detect
+from redact.detectors import Detector, NearDetector, PacedDetector, detect
 from redact.detectors.looks import Look, once
 from redact.geometry import Box, join
 from redact.plan import Detection, Looked
@@ -188,15 +188,24 @@ def _look(
     orders: Sequence[_Order],
 ) -> _Seen:
     """Look at one frame."""
-    side = max(picture.shape[:2])
     done = [_carry_out(order, faces, picture, frame) for order in orders]
     kinds = {order.looks: found for order, (found, _) in zip(orders, done, strict=True)}
-    others = [d for detector in paced for d in detector.detect(picture, frame, detector.looks(side))]
     seen, *deep = kinds.values() if kinds else [[]]
     more = once([*seen, *deep[0]]) if deep else seen
     new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
+    faces_there = [d for d in more if d.score >= NEW_SCORE]
+    others = [
+        d for detector in paced for d in detector.detect(picture, frame, _paced_looks(detector, picture, faces_there))
+    ]
     detections = [*more, *(d for d in others if not (d.label == "text" and _is_face(d, more)))]
     return _Seen(detections, new, kinds, [area for _, area in done])
+
+
+def _paced_looks(detector: PacedDetector, picture: Picture, faces: Sequence[Detection]) -> tuple[Look, ...]:
+    """Return how a paced detector wants a picture to be shown in which faces were seen."""
+    height, width = picture.shape[:2]
+    near = detector.looks_near(faces, width, height) if isinstance(detector, NearDetector) else ()
+    return (*detector.looks(max(width, height)), *near)
 
 
 def _carry_out(

@@ -34,13 +34,13 @@ class Eyes:
 
     def __init__(self, score: float = 0.9) -> None:
         self.score = score
-        self.looks: list[tuple[int, Look]] = []
+        self.taken: list[tuple[int, Look]] = []
 
     def detect(self, picture: Picture, frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the one bright thing in what is shown."""
         found = []
         for look in looks:
-            self.looks.append((frame, look))
+            self.taken.append((frame, look))
             part = look.within or WHOLE
             rows, columns = np.nonzero(picture[part.y0 : part.y1, part.x0 : part.x1].min(axis=2) > 230)
             if len(rows):
@@ -71,23 +71,23 @@ def test_where_nothing_changes_what_was_seen_is_held_in_every_frame_and_says_so(
     seen = gaze.seen()
     assert [d.frame for d in seen] == list(range(50))
     assert {d.box for d in seen} == {Box(100, 100, 120, 120)}
-    assert [d.frame for d in seen if not d.held] == sorted({frame for frame, _ in eyes.looks}) == [0, 3]
+    assert [d.frame for d in seen if not d.held] == sorted({frame for frame, _ in eyes.taken}) == [0, 3]
     assert gaze.looked() == Looked(2, 0, 48)
 
 
 def test_each_kind_of_look_holds_for_itself_alone() -> None:
     eyes = Eyes()
     gaze_at([lamp(100, 100)] * 50, [eyes], fast=False)
-    sides = [(frame, look.side) for frame, look in eyes.looks if not look.angle and look.side < 1280]
+    sides = [(frame, look.side) for frame, look in eyes.taken if not look.angle and look.side < 1280]
     assert sides == [(0, 480), (1, 832)]
-    assert {frame for frame, look in eyes.looks if look.angle} == {0}
+    assert {frame for frame, look in eyes.taken if look.angle} == {0}
 
 
 def test_what_was_seen_weakly_is_looked_at_again_in_every_frame_and_never_counts_for_being_held() -> None:
     eyes = Eyes(0.25)
     seen = gaze_at([lamp(100, 100)] * 20, [eyes]).seen()
     assert not any(d.held for d in seen)
-    assert {frame for frame, _ in eyes.looks} == set(range(20))
+    assert {frame for frame, _ in eyes.taken} == set(range(20))
     assert counts(seen, 0.33)
     held = [Detection(n, Box(0, 0, 9, 9), "face", 0.25, "eyes", held=n > 0) for n in range(20)]
     assert not counts(held, 0.33)
@@ -103,7 +103,7 @@ def test_only_what_has_changed_is_looked_at_as_large_as_before_and_the_rest_is_h
     left, right = Box(30, 30, 50, 50), Box(400, 200, 420, 220)
     assert [(d.frame, d.held) for d in seen if d.box == left] == [(n, n > 0) for n in range(8)]
     assert [(d.frame, d.held) for d in seen if d.box == right] == [(n, n > 4) for n in range(4, 12)]
-    (_, first), (_, second), (_, third) = eyes.looks
+    (_, first), (_, second), (_, third) = eyes.taken
     assert first == Look(960)
     assert second.within is not None
     assert second.within.contains(right)
@@ -161,3 +161,29 @@ def test_nobody_who_appears_in_noise_is_seen_later_or_less(
     assert len({d.frame for d in sure}) > 5
     for d in sure:
         assert any(s.frame == d.frame and s.score >= 0.33 and covered_share(d.box, s.box) > 0.6 for s in sparing.seen())
+
+
+class Reads(Eyes):
+    """Looks near faces as well, and remembers those that it was told of."""
+
+    name, labels, every_s = "reads", ("text",), Fraction(1)
+
+    def looks(self, side: int) -> tuple[Look, ...]:
+        """Return the picture as it is."""
+        return (Look(side),)
+
+    def looks_near(self, faces: Sequence[Detection], width: int, height: int) -> tuple[Look, ...]:
+        """Return a look at each face itself."""
+        return tuple(Look(2 * face.box.width, within=face.box) for face in faces)
+
+    def detect(self, picture: Picture, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return nothing."""
+        self.taken += [(frame, look) for look in looks]
+        return []
+
+
+@pytest.mark.parametrize(("score", "near"), [(0.9, 1), (0.4, 0)])
+def test_a_paced_detector_looks_near_the_faces_that_are_surely_in_its_frame(score: float, near: int) -> None:
+    reads = Reads()
+    gaze_at([lamp(100, 100)] * 2, [Eyes(score), reads])
+    assert reads.taken == [(0, Look(WIDTH)), *[(0, Look(40, within=Box(100, 100, 120, 120)))] * near]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.looks import SAME_IOU, Look
-from redact.detectors.texts import BARE_HEIGHT, TextDetector, change_of, joined, lines
+from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines
 from redact.geometry import Box, iou
+from redact.plan import Detection
 from tests.clips import ink_covered
 
 Picture = NDArray[np.uint8]
@@ -30,14 +31,16 @@ def detector() -> TextDetector:
     return TextDetector()
 
 
-def written(text: str, tall: int, at: tuple[int, int], turn: int = 0, noise: float = 6) -> tuple[Picture, Ink]:
+def written(
+    text: str, tall: int, at: tuple[int, int], turn: int = 0, noise: float = 6, levels: int = 80
+) -> tuple[Picture, Ink]:
     """Return grey text on noisy grey, its letters so many pixels tall, and where the ink is."""
     stroke = max(1, tall // 12)
     ink = np.zeros((HEIGHT, WIDTH), np.uint8)
     scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, tall, stroke)
     cv2.putText(ink, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, stroke, cv2.LINE_AA)
     turned = cv2.warpAffine(ink, cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), turn, 1), (WIDTH, HEIGHT))
-    grey = 100 + turned / 255 * 80 + np.random.default_rng(7).normal(0, noise, turned.shape)
+    grey = 100 + turned / 255 * levels + np.random.default_rng(7).normal(0, noise, turned.shape)
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), turned > 60
 
 
@@ -77,6 +80,48 @@ def test_looks_beside_each_other_see_what_they_see_alone(detector: TextDetector)
     alone = [detector.detect(picture, 0, [Look(320)]) for picture in pictures]
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(lambda picture: detector.detect(picture, 0, [Look(320)]), pictures)) == alone
+
+
+def face_at(x: int, y: int, side: int, angle: int = 0) -> Detection:
+    """Return a face of a side around a point."""
+    return Detection(3, Box(x - side // 2, y - side // 2, x + side // 2, y + side // 2), "face", 0.9, "eyes", angle)
+
+
+def test_faint_writing_on_clothes_is_found_below_a_face(detector: TextDetector) -> None:
+    picture, ink = written("OKAFOR", 9, (295, 170), levels=25)
+    assert ink_covered(detector.detect(picture, 3, detector.looks(WIDTH)), ink) == 0
+    looks = detector.looks_near([face_at(320, 72, 56)], WIDTH, HEIGHT)
+    assert ink_covered(detector.detect(picture, 3, [*detector.looks(WIDTH), *looks]), ink) == 1
+
+
+def test_what_the_look_at_the_picture_finds_stays_where_a_chest_shows_nothing(detector: TextDetector) -> None:
+    picture, _ = written("CAM 07 03:12:55", 14, (6, 20))
+    looks = detector.looks(WIDTH)
+    near = detector.looks_near([face_at(400, 100, 48)], WIDTH, HEIGHT)
+    assert detector.detect(picture, 3, [*looks, *near]) == detector.detect(picture, 3, looks) != []
+
+
+@pytest.mark.parametrize(("angle", "x", "y"), [(0, 300, 220), (90, 220, 140), (180, 300, 60), (270, 380, 140)])
+def test_a_chest_lies_below_a_face_in_the_turn_in_which_it_was_seen(angle: int, x: int, y: int) -> None:
+    chest = chest_of(face_at(300, 140, 40, angle))
+    assert chest.center == pytest.approx((x, y), abs=1)
+    assert (chest.width, chest.height) == pytest.approx((120, 120), abs=1)
+
+
+def test_no_chest_is_looked_at_that_the_look_at_the_picture_shows_as_large(detector: TextDetector) -> None:
+    (look,) = detector.looks_near([face_at(300, 80, 60)], WIDTH, HEIGHT)
+    assert look.within == Box(210, 110, 390, 290)
+    assert look.side == pytest.approx(1.6 * 180, abs=1)
+    assert detector.looks_near([face_at(300, 80, 80)], WIDTH, HEIGHT) == ()
+    assert detector.looks_near([face_at(300, HEIGHT - 4, 40)], WIDTH, HEIGHT) == ()
+
+
+def test_the_chests_of_a_crowd_take_few_pixels_and_near_ones_come_first(detector: TextDetector) -> None:
+    crowd = [face_at(40 * n + 140, 100, 20 + 2 * n) for n in range(10)]
+    looks = detector.looks_near(crowd, WIDTH, HEIGHT)
+    assert 0 < sum(look.side**2 for look in looks) <= 1.02 * CHEST_PIXELS
+    assert len(looks) < len(crowd)
+    assert looks[0].within == chest_of(crowd[-1])
 
 
 @pytest.mark.parametrize("kind", ["black", "white", "noise", "strong noise"])

@@ -71,6 +71,21 @@ class PacedDetector(Detector, Protocol):
 
 
 @runtime_checkable
+class NearDetector(PacedDetector, Protocol):
+    """A paced detector that looks near faces as well, for it misses there what is small."""
+
+    def looks_near(self, faces: Sequence[Detection], width: int, height: int) -> tuple[Look, ...]:
+        """Return the looks at what is near some faces.
+
+        Args:
+            faces: those that were seen in the picture.
+            width: of the picture in pixels.
+            height: likewise.
+        """
+        ...
+
+
+@runtime_checkable
 class AskedDetector(Detector, Protocol):
     """A detector of faces with another model that is asked about what it was not sure of."""
 
