@@ -17,9 +17,7 @@ from redact.geometry import Box
 from redact.plan import Track
 
 Vector = NDArray[np.float32]
-Points = NDArray[
-    np.float64
-]  # (5, 2): the eyes, the tip of the nose and the corners of the mouth; x, y; left ones first
+Points = NDArray[np.float64]  # (5, 2): x, y of the eyes, the tip of the nose, the corners of the mouth; left ones first
 
 SIDE = 150  # pixels of the picture of a face that the network is shown
 # Where it has the five points; measured by CenterFace on 64 faces that dlib had brought into that place by its own

@@ -77,9 +77,8 @@ class Recogniser:
         forth, _ = likeness.align(points)
         side = likeness.SIDE
         factor = float(np.hypot(forth[0, 0], forth[1, 0]))
-        smooth = (
-            cv2.GaussianBlur(picture, (0, 0), 0.4 / factor) if factor < 0.5 else picture
-        )  # what lies between pixels
+        # Where it is made much smaller, what lies between its pixels is to count.
+        smooth = cv2.GaussianBlur(picture, (0, 0), 0.4 / factor) if factor < 0.5 else picture
         chip = cv2.warpAffine(np.asarray(smooth), forth, (side, side), borderMode=cv2.BORDER_REPLICATE)
         batch = np.ascontiguousarray(chip[:, :, ::-1].transpose(2, 0, 1)[None], np.float32)
         return np.asarray(self._network.run(None, {"picture": batch})[0][0], np.float32)

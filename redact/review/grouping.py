@@ -18,9 +18,7 @@ MAX_RATIO = 1.6  # and how many times as large or small its box may be
 SAME_SHARE = 0.6  # of one box that lies in another one of the same time: a head in its person
 SAME_CLOTHES = 0.75  # from which likeness on two may wear the same
 OTHER_CLOTHES = 0.4  # and up to which they do not
-SAME_FACE = (
-    0.4  # how unlike two faces of one person may be: of 1,865 pairs of other people in photographs none is so near
-)
+SAME_FACE = 0.4  # how unlike two faces of one person may be: of 1,865 pairs of two people none is so near
 OTHER_FACE = 0.6  # from which on they are of two people, whatever else speaks for one: the network was trained for it
 NEARER = 0.75  # of how unlike two people of this clip are at least, who are to be seen at one time
 BODIES = ("face", "head", "person")
