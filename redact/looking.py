@@ -6,6 +6,7 @@ What was seen too weakly to count is looked at again all the same, so that nothi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -74,8 +75,9 @@ class Gaze:
         self._faces = [d for d in detectors if not isinstance(d, PacedDetector)]
         self._paced = [_Paced(d) for d in detectors if isinstance(d, PacedDetector)]
         self._fast, self._sure, self._crew = fast, threshold + TURNED, crew
-        self._looked: list[Future[_Seen]] = []
-        self._key: tuple[Fraction, Future[_Seen]] | None = None  # the last key frame
+        self._glances: list[_Glance] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._key: _Glance | None = None  # the last key frame
         self._kinds: dict[tuple[Look, ...], _Kind] = {}
 
     def look(self, picture: Picture, frame: int, time: Fraction, cut: bool) -> None:
@@ -86,29 +88,42 @@ class Gaze:
         side = max(picture.shape[:2])
         cheap = cheap_looks(side, self._fast)
         wanted = [(cheap[frame % len(cheap)],), *([deep_looks(side)] if key else [])]
-        orders = self._orders(wanted, picture, time) if self._faces else []
-        looked = self._crew.give(_look, self._faces, due, picture, frame, orders)
-        for looks in wanted if orders else ():
-            self._kinds[looks].last = looked
-        self._looked.append(looked)
+        glance = _Glance(time, self._give(wanted, picture, frame, time) if self._faces else [])
+        self._glances.append(glance)
         if key:
-            self._key = time, looked
+            self._key = glance
+        if due:
+            self._waiting.append(_Waiting(glance, due, picture, frame))
+        while self._waiting and self._waiting[0].glance.is_done():
+            self._ask_paced()
 
-    def _orders(self, wanted: Sequence[tuple[Look, ...]], picture: Picture, time: Fraction) -> list[_Order]:
-        """Return what has to be done for each kind of look: what has changed since that kind was taken, it must see."""
+    def _give(
+        self, wanted: Sequence[tuple[Look, ...]], picture: Picture, frame: int, time: Fraction
+    ) -> list[Future[_Seen]]:
+        """Begin each kind of look: what has changed since that kind was taken, it must see."""
         grey, size = to_grey(picture), (picture.shape[1], picture.shape[0])
-        orders = []
+        begun = []
         for looks in wanted:
             kind = self._kinds.setdefault(looks, _Kind(Memory()))
-            orders.append(_Order(looks, kind.memory.changes(grey, size, time), kind.last, self._sure))
-        return orders
+            order = _Order(looks, kind.memory.changes(grey, size, time), kind.last, self._sure)
+            kind.last = self._crew.give(_carry_out, order, self._faces, picture, frame)
+            begun.append(kind.last)
+        return begun
+
+    def _ask_paced(self) -> None:
+        """Let paced detectors look at the first frame that waits for them; it is known then which faces are there.
+
+        They are not part of the looks for faces, for which later frames wait: a core would have nothing to do.
+        """
+        glance, due, picture, frame = self._waiting.popleft()
+        glance.others = self._crew.give(_look_paced, due, picture, frame, glance.faces())
 
     def _is_due(self, time: Fraction) -> bool:
         """Return whether there must be a key frame at a time; it may have to wait for what the last one has shown."""
         if self._key is None:
             return True
-        since = time - self._key[0]
-        return since >= RARE_KEY_S or (since >= KEY_S and self._key[1].result().new)
+        since = time - self._key.time
+        return since >= RARE_KEY_S or (since >= KEY_S and self._key.is_new())
 
     def part(self) -> Part:
         """Return what was seen so far, and how much was looked at."""
@@ -116,11 +131,13 @@ class Gaze:
 
     def seen(self) -> tuple[Detection, ...]:
         """Return what was seen so far, in the order of the frames."""
-        return tuple(detection for looked in self._looked for detection in looked.result().detections)
+        while self._waiting:
+            self._ask_paced()
+        return tuple(detection for glance in self._glances for detection in glance.detections())
 
     def looked(self) -> Looked:
         """Return how much was looked at so far."""
-        taken = [area for looked in self._looked for area in looked.result().areas]
+        taken = [kind.result().area for glance in self._glances for kind in glance.kinds]
         return Looked(taken.count(1.0), len(taken) - taken.count(1.0) - taken.count(0.0), taken.count(0.0))
 
 
@@ -150,16 +167,53 @@ class _Order:
 
 
 class _Seen(NamedTuple):
-    """What was seen in one frame.
-
-    `new` is whether deep looks saw something surely that the cheap one did not, `kinds` what each kind of look saw,
-    `areas` the share of the picture that each was taken at.
-    """
+    """What one kind of look saw in a frame, and the share of the picture that it was taken at."""
 
     detections: list[Detection]
-    new: bool
-    kinds: dict[tuple[Look, ...], list[Detection]]
-    areas: list[float]
+    area: float
+
+
+@dataclass
+class _Glance:
+    """What is being looked at in one frame.
+
+    Attributes:
+        time: of the frame.
+        kinds: the looks for faces: the cheap one, and at key frames the deep ones.
+        others: what paced detectors see in it, where they look.
+    """
+
+    time: Fraction
+    kinds: list[Future[_Seen]]
+    others: Future[list[Detection]] | None = None
+
+    def is_done(self) -> bool:
+        """Return whether all faces are known."""
+        return all(kind.done() for kind in self.kinds)
+
+    def faces(self) -> list[Detection]:
+        """Return the faces that were seen; it waits for them."""
+        seen, *deep = [kind.result().detections for kind in self.kinds] or [[]]
+        return once([*seen, *deep[0]]) if deep else seen
+
+    def is_new(self) -> bool:
+        """Return whether deep looks saw something surely that the cheap one did not."""
+        cheap = self.kinds[0].result().detections if self.kinds else []
+        return any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in cheap) for d in self.faces())
+
+    def detections(self) -> list[Detection]:
+        """Return everything that was seen; it waits for it."""
+        faces, others = self.faces(), self.others.result() if self.others else []
+        return [*faces, *(d for d in others if not (d.label == "text" and _is_face(d, faces)))]
+
+
+class _Waiting(NamedTuple):
+    """A frame at which paced detectors look as soon as its faces are known."""
+
+    glance: _Glance
+    due: Sequence[PacedDetector]
+    picture: Picture
+    frame: int
 
 
 class _Paced:
@@ -180,25 +234,12 @@ class _Paced:
         return True
 
 
-def _look(
-    faces: Sequence[Detector],
-    paced: Sequence[PacedDetector],
-    picture: Picture,
-    frame: int,
-    orders: Sequence[_Order],
-) -> _Seen:
-    """Look at one frame."""
-    done = [_carry_out(order, faces, picture, frame) for order in orders]
-    kinds = {order.looks: found for order, (found, _) in zip(orders, done, strict=True)}
-    seen, *deep = kinds.values() if kinds else [[]]
-    more = once([*seen, *deep[0]]) if deep else seen
-    new = any(d.score >= NEW_SCORE and not any(d.box.intersect(s.box) for s in seen) for d in more)
-    faces_there = [d for d in more if d.score >= NEW_SCORE]
-    others = [
-        d for detector in paced for d in detector.detect(picture, frame, _paced_looks(detector, picture, faces_there))
-    ]
-    detections = [*more, *(d for d in others if not (d.label == "text" and _is_face(d, more)))]
-    return _Seen(detections, new, kinds, [area for _, area in done])
+def _look_paced(
+    paced: Sequence[PacedDetector], picture: Picture, frame: int, faces: Sequence[Detection]
+) -> list[Detection]:
+    """Return what paced detectors see in one frame, in which some faces were seen."""
+    sure = [d for d in faces if d.score >= NEW_SCORE]
+    return [d for detector in paced for d in detector.detect(picture, frame, _paced_looks(detector, picture, sure))]
 
 
 def _paced_looks(detector: PacedDetector, picture: Picture, faces: Sequence[Detection]) -> tuple[Look, ...]:
@@ -208,22 +249,20 @@ def _paced_looks(detector: PacedDetector, picture: Picture, faces: Sequence[Dete
     return (*detector.looks(max(width, height)), *near)
 
 
-def _carry_out(
-    order: _Order, detectors: Sequence[Detector], picture: Picture, frame: int
-) -> tuple[list[Detection], float]:
-    """Return what one kind of look sees in a frame, and the share of the picture that it was taken at."""
+def _carry_out(order: _Order, detectors: Sequence[Detector], picture: Picture, frame: int) -> _Seen:
+    """Return what one kind of look sees in a frame."""
     if order.changes is None or order.last is None:
-        return detect(detectors, picture, frame, order.looks), 1.0
-    before = order.last.result().kinds[order.looks]
+        return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
+    before = order.last.result().detections
     again = [*order.changes, *(d.box for d in before if KEEP_SCORE <= d.score < order.sure)]
     parts = parts_of(again, [d.box for d in before], picture.shape[1], picture.shape[0])
     share = sum(part.area for part in parts) / (picture.shape[0] * picture.shape[1])
     if share > MOST_PARTS:
-        return detect(detectors, picture, frame, order.looks), 1.0
+        return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
     looks = [_at(look, part, picture) for part in parts for look in order.looks]
     found = detect(detectors, picture, frame, looks) if looks else []
     kept = [d for d in before if not any(d.box.intersect(box) for box in again)]
-    return once([*found, *(replace(d, frame=frame, held=True) for d in kept)]), share
+    return _Seen(once([*found, *(replace(d, frame=frame, held=True) for d in kept)]), share)
 
 
 def parts_of(changes: Sequence[Box], known: Iterable[Box], width: int, height: int) -> list[Box]:
