@@ -288,7 +288,10 @@ def head(row: Rows, angle: int, rim: float) -> Rows:
     size = row[2:] - row[:2]
     up = np.array([math.sin(math.radians(angle)), -math.cos(math.radians(angle))])
     hair = np.maximum(HAIR * np.array([-up, up]), 0).ravel()
-    return np.asarray(row + ((HEAD_GROWTH + hair) * np.tile(size, 2) + rim) * OUTWARD)
+    beside = np.maximum(
+        HEAD_GROWTH * size + rim, GROWTH["face"] * size
+    )  # never less than where faces alone are covered
+    return np.asarray(row + (np.tile(beside, 2) + hair * np.tile(size, 2)) * OUTWARD)
 
 
 def _fill(seen: Sequence[Detection], frames: NDArray[np.int64], timeline: Timeline, rim: float) -> Rows:
