@@ -78,7 +78,8 @@ def _come_back(
         near = {m: unlike for m, unlike in far.items() if unlike is not None and unlike <= limit}
         return min(near, key=lambda m: near[m], default=None)
 
-    _join(rows, by_face)
+    if faces:  # to compare all rows takes a while
+        _join(rows, by_face)
     looks = {n: mean(seen) for n, row in rows.items() if (seen := [worn[t.id] for t in row if t.id in worn])}
     common = [
         looks[a]
