@@ -102,12 +102,12 @@ class SecondLook:
         """The frames so far."""
         return self._clock.timeline
 
-    def found(self, again: Iterable[tuple[int, NDArray[np.uint8]]] = ()) -> list[list[Detection]]:
+    def found(self, again: Iterable[tuple[int, NDArray[np.uint8]]]) -> list[list[Detection]]:
         """Return the chains of sightings that are faces, as far as can be told, and are not covered.
 
         Args:
             again: the frames of the clip once more, in order: index and picture. They are read only where another model
-                has to be asked, which is known at the end alone. Where they are missing nothing is denied.
+                has to be asked, which is known at the end alone. Nothing is denied of those that are missing.
         """
         seen = [d for looked in self._seen for d in looked.result()]
         sure = [chain for chain in link(seen, self.timeline) if self._is_sure(chain)]

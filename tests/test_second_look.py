@@ -459,45 +459,45 @@ def face(x: int, y: int = 20, side: int = 40) -> Box:
 
 
 def test_a_face_that_is_covered_is_not_reported() -> None:
-    assert looked({n: (face(120), 0.9) for n in range(30)})[0].found() == []
-    (chain,) = looked({n: (face(220), 0.9) for n in range(30)})[0].found()
+    assert looked({n: (face(120), 0.9) for n in range(30)})[0].found(()) == []
+    (chain,) = looked({n: (face(220), 0.9) for n in range(30)})[0].found(())
     assert len(chain) == 30
     for share, reported in ((SHOWN - 0.05, False), (SHOWN + 0.05, True)):
         x = 200 - round(40 * (1 - share))
-        assert bool(looked({9: (face(x), 0.9)})[0].found()) == reported
+        assert bool(looked({9: (face(x), 0.9)})[0].found(())) == reported
 
 
 def test_what_lies_outside_the_picture_is_not_shown() -> None:
-    assert looked({9: (face(-80), 0.9), 12: (face(120, -39), 0.9)})[0].found() == []
-    assert looked({9: (face(-18, 200), 0.9)})[0].found() != []
+    assert looked({9: (face(-80), 0.9), 12: (face(120, -39), 0.9)})[0].found(()) == []
+    assert looked({9: (face(-18, 200), 0.9)})[0].found(()) != []
 
 
 def test_what_the_first_look_may_have_left_out_must_be_surer_to_be_reported() -> None:
     threshold = Settings().threshold
-    assert looked({9: (face(220), threshold + SURE_ONCE - 0.01)})[0].found() == []
-    assert looked({9: (face(220), threshold + SURE_ONCE + 0.01)})[0].found() != []
-    assert looked({9: (face(220), 0.6)}, settings=Settings(threshold=0.5))[0].found() == []
+    assert looked({9: (face(220), threshold + SURE_ONCE - 0.01)})[0].found(()) == []
+    assert looked({9: (face(220), threshold + SURE_ONCE + 0.01)})[0].found(()) != []
+    assert looked({9: (face(220), 0.6)}, settings=Settings(threshold=0.5))[0].found(()) == []
     weak = threshold + SURE_ONCE - 0.05
-    assert looked({n: (face(220), weak) for n in range(9, 14)})[0].found() != []
-    assert looked({n: (face(220), threshold) for n in range(30)})[0].found() == []
+    assert looked({n: (face(220), weak) for n in range(9, 14)})[0].found(()) != []
+    assert looked({n: (face(220), threshold) for n in range(30)})[0].found(()) == []
 
 
 def test_what_only_the_covers_have_made_is_not_reported() -> None:
     seen = {9: (face(190), 0.9)}
-    assert looked(seen)[0].found() != []
+    assert looked(seen)[0].found(()) != []
     for there in ({}, {9: (face(190), 0.5)}, {9: (face(150), 0.9)}, {9: (face(235), 0.9)}, {8: (face(190), 0.9)}):
         assert (
-            looked(seen, there=there)[0].found() == []
+            looked(seen, there=there)[0].found(()) == []
         )  # nothing, not as sure, what is covered, another place or time
     for there in ({9: (face(180), 0.9)}, {9: (face(170, 0, 80), 0.9)}, {9: (face(195), 0.6)}):
-        assert looked(seen, there=there)[0].found() != []  # a face that is half covered, larger, less sure
+        assert looked(seen, there=there)[0].found(()) != []  # a face that is half covered, larger, less sure
 
 
 def test_faces_of_different_places_are_told_apart() -> None:
     faces = {n: (face(220 if n % 2 else 20, 150), 0.9) for n in range(30)}
     look, _ = looked(faces)
-    assert len(look.found()) == 2
-    (check,) = look.checks(look.found())
+    assert len(look.found(())) == 2
+    (check,) = look.checks(look.found(()))
     assert check.passed is False
     assert check.figure.endswith("2 faces that are not covered")
 
@@ -533,7 +533,7 @@ def test_sightings_and_time_line_are_the_clips() -> None:
     look, _ = looked({110: (face(220), 0.9)}, first=100)
     assert (look.timeline.first, len(look.timeline.times)) == (100, 30)
     assert look.timeline.time(110) == Fraction(110, 25)
-    assert look.found()[0][0].frame == 110
+    assert look.found(())[0][0].frame == 110
 
 
 LENS = Box(2, 180, 52, 236)
