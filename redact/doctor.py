@@ -14,8 +14,10 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -32,6 +34,7 @@ LIBRARIES = {
     "pillow": "PIL",
 }  # modules that are not called like their package
 CODECS = {"libx264": "writes the copies", "aac": "writes their sound"}
+GREY, GREY_OFF = 128, 3  # levels of a picture that is written and read again, and how far it may be off
 GOOD, LOOK, BAD = "good", "look", "bad"
 
 
@@ -200,6 +203,27 @@ def _decoding() -> Iterator[Finding]:
         yield Finding(name, LOOK, said, "Open clips that may be hostile on a machine with Linux on x86-64.")
     else:
         yield Finding(name, GOOD, "system calls are filtered: it can open no file and no connection")
+    yield _clip(media)
+
+
+def _clip(media: Any) -> Finding:
+    """Write a clip of one grey picture and read it again: what every run needs of PyAV, whichever version there is."""
+    like = SimpleNamespace(rate=Fraction(25), time_base=Fraction(1, 25), colour=media.Colour())
+    try:
+        grey = importlib.import_module("numpy").full((64, 64, 3), GREY, "uint8")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "made.mp4"
+            with media.FrameWriter(path, like, 17) as writer:
+                writer.write(grey, Fraction(0))
+            with media.FrameReader(path) as reader:
+                pictures = [frame.picture for frame in reader]
+    except Exception as error:  # a library that has changed may raise anything
+        said = f"it cannot be written and read again: {type(error).__name__}: {error}"
+        return Finding("made clip", BAD, said, "Run: python -m pip install --force-reinstall redact, and report this.")
+    same = len(pictures) == 1 and abs(float(pictures[0].mean()) - GREY) < GREY_OFF
+    said = "written and read again" if same else "not the same when it is read again"
+    advice = "Install av from a wheel: python -m pip install --force-reinstall --only-binary av av"
+    return Finding("made clip", GOOD if same else BAD, said, "" if same else advice)
 
 
 def _weights() -> Iterator[Finding]:

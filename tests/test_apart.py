@@ -94,8 +94,15 @@ def test_a_clip_that_conquers_its_decoder_is_an_error_and_takes_no_other(
     results = list(run_clips(found, space, Settings(), load_fake, lambda *_: lambda *_: None))
     failed = [result for result in results if isinstance(result, Failure)]
     assert [(failure.clip.name, failure.error.exit_code) for failure in failed] == [("bad.mp4", 3)]
-    assert "ended the decoder" in str(failed[0].error)
+    assert "decoder" in str(failed[0].error)
     assert len(list((tmp_path / "out" / "release").glob("*.mp4"))) == 1
+
+
+def test_a_fault_in_the_decoder_is_told_as_what_it_is(conquer: Conquer, bad: Path) -> None:
+    conquer("raise TypeError('open() got an unexpected keyword')")
+    with pytest.raises(InputError, match=r"failed at bad.mp4: TypeError: open\(\) got an unexpected") as error:
+        read(bad)
+    assert "redact doctor" in error.value.advice
 
 
 @pytest.mark.parametrize(

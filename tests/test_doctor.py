@@ -165,3 +165,15 @@ def test_how_far_decoding_is_kept_apart_is_tried_and_not_believed(
     apart._helper.cache_clear()
     assert finding.state == state
     assert ("it can open files, open connections" in finding.said) == ("lambda" in lock)
+
+
+def test_a_clip_is_written_and_read_again_so_that_a_library_that_has_changed_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert found("made clip").state == GOOD
+    monkeypatch.setattr(apart, "START", "from redact.media import child, files; del files.av.open; child.main()")
+    apart._helper.cache_clear()
+    finding = found("made clip")
+    apart._helper.cache_clear()
+    assert finding.state == BAD
+    assert "AttributeError" in finding.said

@@ -148,6 +148,12 @@ class _Apart:
         """Return the error that the process tells of."""
         kinds = {kind.__name__: kind for kind in (InputError, UsageError, DependencyError)}
         kind = kinds.get(str(words["error"]))
+        if kind is None and words.get("message"):
+            self.stop()
+            return InputError(
+                f"The decoder failed at {self.path.name}: {str(words['message'])[:LONGEST_TEXT]}.",
+                "Where other clips fail as well, a library here is not as redact needs it: ask `redact doctor`.",
+            )
         if kind is None:
             return self._ended()
         return kind(str(words.get("message"))[:LONGEST_TEXT], str(words.get("advice"))[:LONGEST_TEXT])

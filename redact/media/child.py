@@ -356,4 +356,4 @@ def _complaint(error: Exception) -> Words:
         return {"error": type(error).__name__, "message": str(error), "advice": error.advice}
     if isinstance(error, MemoryError):
         return {"error": "MemoryError"}
-    return {"error": ""}
+    return {"error": "", "message": f"{type(error).__name__}: {error}"}

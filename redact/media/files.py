@@ -77,10 +77,15 @@ def read_contents(path: Path, handed: int | None = None) -> Contents:
     with open_container(path, handed) as container:
         streams = [f"{s.type} {s.codec_context.name if s.codec_context else '?'}" for s in container.streams]
         tags = [t for holder in (container, *container.streams) for t in holder.metadata.items()]
-        loose = tuple(f"{k}={v}" for k, v in tags if v not in NEUTRAL_TAGS.get(k, ()))
+        loose = tuple(_readable(f"{k}={v}") for k, v in tags if v not in NEUTRAL_TAGS.get(k, ()))
         video = container.streams.video
         pixel_format = str(video[0].codec_context.pix_fmt) if video else "none"
         return Contents(tuple(streams), pixel_format, loose, len(container.chapters()))
+
+
+def _readable(tag: str) -> str:
+    """Return a tag with what is not UTF-8 in it as escapes."""
+    return tag.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 # What may be in a file, by the names of libavformat: containers and streams of pictures and sound. Those that name
@@ -90,6 +95,8 @@ FORMATS = (
     "mxf,gxf,dv,rm,wtv,nut,dhav,yuv4mpegpipe,jpeg_pipe,wav,w64,mp3,aac,flac,ac3,eac3,aiff,caf,amr"
 )
 IO_BLOCK = 1 << 18
+# Tags in any encoding, byte for byte. From version 19 on PyAV knows no other way.
+AS_BYTES: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
 
 
 def open_file(path: Path, handed: int | None = None) -> BinaryIO:
@@ -129,8 +136,8 @@ def open_container(path: Path, handed: int | None = None) -> Iterator[Any]:
             # Without its name: that may have another meaning to libavformat, and only its content counts.
             container = av.open(
                 _Nameless(file),
-                metadata_errors="replace",
                 options={"format_whitelist": FORMATS},
+                **AS_BYTES,
                 buffer_size=IO_BLOCK,
                 io_open=_refuse,
             )
