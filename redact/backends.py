@@ -13,10 +13,17 @@ CPU = "cpu"  # the default, also where there is another: what is found was measu
 PROVIDERS = {
     CPU: ("CPUExecutionProvider", "onnxruntime"),
     "coreml": ("CoreMLExecutionProvider", "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu[cuda,cudnn]"),
     "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
     "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
 }
+# What is told to ONNX Runtime besides. Pictures come in many sizes, and trying algorithms at each would take seconds.
+OPTIONS = {"cuda": {"cudnn_conv_algo_search": "DEFAULT"}}
+
+
+def name() -> str:
+    """Return the name of the backend that is asked for."""
+    return os.environ.get(VARIABLE) or CPU
 
 
 def choose(offered: Collection[str]) -> tuple[str, str]:
@@ -29,17 +36,17 @@ def choose(offered: Collection[str]) -> tuple[str, str]:
         UsageError: `REDACT_BACKEND` names nothing that is known.
         DependencyError: what it names is not there; it never becomes another one in silence.
     """
-    name = os.environ.get(VARIABLE) or CPU
-    if name not in PROVIDERS:
-        raise UsageError(f"{VARIABLE} is {name!r}.", f"It takes {', '.join(PROVIDERS)}.")
-    if PROVIDERS[name][0] not in offered:
-        raise missing(name, "The installed ONNX Runtime does not have it")
-    return name, PROVIDERS[name][0]
+    asked = name()
+    if asked not in PROVIDERS:
+        raise UsageError(f"{VARIABLE} is {asked!r}.", f"It takes {', '.join(PROVIDERS)}.")
+    if PROVIDERS[asked][0] not in offered:
+        raise missing(asked, "The installed ONNX Runtime does not have it")
+    return asked, PROVIDERS[asked][0]
 
 
 def missing(name: str, why: str) -> DependencyError:
     """Return the error that a backend cannot be used, which says how to get it."""
     package = PROVIDERS[name][1]
-    get = f"python -m pip install --force-reinstall {package}"
+    get = f"python -m pip install --force-reinstall '{package}'"
     other = "" if name == CPU else f", or unset {VARIABLE}: the processor is used then"
     return DependencyError(f"The backend {name} cannot be used. {why}.", f"Run: {get}{other}.")

@@ -44,6 +44,26 @@ def test_what_another_backend_saw_is_not_taken_for_what_the_processor_sees(
     assert list(faces.open_model("eyes", b"")[1]) == ["eyes on cuda"]
 
 
+@pytest.mark.usefixtures("real_weights")
+def test_integers_are_for_the_processor_others_get_floats(
+    runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bytes] = []
+    runtime([CUDA, CPU], [CUDA, CPU])
+    session = onnxruntime.InferenceSession
+
+    def keep(model: bytes, *rest: object, **more: object) -> object:
+        given.append(model)
+        return session(model, *rest, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", keep)
+    faces.CenterFace()
+    monkeypatch.setenv(backends.VARIABLE, "cuda")
+    faces.CenterFace()
+    integers, floats = (b"DequantizeLinear" in model for model in given)
+    assert (integers, floats) == (True, False)
+
+
 @pytest.mark.parametrize(("offered", "used"), [([CPU], [CPU]), ([CUDA, CPU], [CPU])], ids=["absent", "broken"])
 def test_a_backend_that_is_missing_is_an_error_with_the_line_that_installs_it(
     offered: list[str], used: list[str], runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -52,7 +72,7 @@ def test_a_backend_that_is_missing_is_an_error_with_the_line_that_installs_it(
     monkeypatch.setenv(backends.VARIABLE, "cuda")
     with pytest.raises(DependencyError, match="cuda cannot be used") as error:
         faces.open_model("eyes", b"")
-    assert "python -m pip install --force-reinstall onnxruntime-gpu" in error.value.advice
+    assert "python -m pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'" in error.value.advice
 
 
 def test_a_backend_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

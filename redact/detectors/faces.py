@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import cv2
@@ -38,8 +39,11 @@ class CenterFace:
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         model = weights.load(self.name, weights_folder)
-        # In integers it takes half the time; what it finds stays the same (docs/models.md).
-        self._session, self.models = open_model(self.name, quantise_graph(model, *weights.ranges(self.name)))
+        if (
+            backends.name() == backends.CPU
+        ):  # in integers it takes half the time there, and finds the same: docs/models.md
+            model = quantise_graph(model, *weights.ranges(self.name))
+        self._session, self.models = open_model(self.name, model)
 
     def detect(self, picture: NDArray[np.uint8], frame: int, looks: Sequence[Look]) -> list[Detection]:
         """Return the faces in one picture; see `Detector.detect`."""
@@ -95,10 +99,13 @@ def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession
         DependencyError: it is missing, or cannot run here.
     """
     backend, provider = backends.choose(onnxruntime.get_available_providers())
+    if backend == "cuda":
+        with redirect_stdout(None):  # what it cannot find it prints; the error below says it
+            onnxruntime.preload_dlls()  # CUDA's libraries, where pip has put them
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1  # several pictures are looked at beside each other: that wastes no core
-    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    session = onnxruntime.InferenceSession(model, options, providers=[(provider, backends.OPTIONS.get(backend, {}))])
     if provider not in session.get_providers():  # it goes on with the processor where a driver is missing
         raise backends.missing(backend, "ONNX Runtime has it, but cannot load it: a driver or a library is missing")
     return session, {
