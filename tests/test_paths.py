@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 import subprocess
 import sys
 import unicodedata
@@ -67,6 +68,13 @@ def test_the_name_of_a_clip_is_told_from_a_path_of_another_system(flavour: type[
     assert file_name(str(flavour(home + "cell 7.mp4"))) == "cell 7.mp4"
 
 
+def is_reserved(name: str) -> bool:
+    """Return whether a file of this name means something else in Windows."""
+    if sys.version_info >= (3, 13):
+        return ntpath.isreserved(name)
+    return PureWindowsPath(name).is_reserved()
+
+
 @given(
     st.text(min_size=1, max_size=300) | st.sampled_from(["CON", "nul.", "COM1 .x", "lpt9", "aux", "a. ", "..", "C:"])
 )
@@ -76,7 +84,7 @@ def test_the_name_of_a_clip_is_told_from_a_path_of_another_system(flavour: type[
 def test_a_name_that_is_kept_can_be_carried_to_any_system(stem: str) -> None:
     name = portable_name(stem)
     windows, posix = PureWindowsPath(name + ".mp4"), PurePosixPath(name + ".mp4")
-    assert not windows.is_reserved()
+    assert not is_reserved(name + ".mp4")
     assert windows.parts == posix.parts == (name + ".mp4",)
     assert not set('<>:"|?*') & set(name)
     assert not name.endswith((" ", "."))

@@ -190,7 +190,7 @@ def test_the_stream_of_sound_that_was_chosen_is_kept_and_no_other(
     assert (result.code, "2 streams of sound" in result.err) == (2, True)
 
 
-@pytest.mark.parametrize("wrong", ["heard", "shifted", "another", "untouched"])
+@pytest.mark.parametrize("wrong", ["heard", "shifted", "another", "short", "untouched"])
 def test_verify_refuses_a_copy_with_another_sound_than_was_asked_for(
     wrong: str, run: Callable[..., Path], redact: Redact, tmp_path: Path
 ) -> None:
@@ -202,7 +202,7 @@ def test_verify_refuses_a_copy_with_another_sound_than_was_asked_for(
     forged = tmp_path / "forged.mp4"
     with (
         FrameReader(copy) as reader,
-        SoundReader(other, begin, None, 1, mute) as sound,
+        SoundReader(other, begin, Fraction(7, 4) if wrong == "short" else None, 1, mute) as sound,
         FrameWriter(forged, reader, 17, sound) as writer,
     ):
         for frame in reader:

@@ -58,7 +58,8 @@ def compare_sounds(
         lengths = [lengths[0] + (a is not None), lengths[1] + (b is not None)]
         if abs(lengths[0] - lengths[1]) > LONGER_S * BLOCKS_PER_S:
             break
-        a, b = (np.zeros_like(b if x is None else x) if x is None else x for x in (a, b))
+        silence = np.zeros_like(b if a is None else a)
+        a, b = (silence if x is None else x for x in (a, b))
         if any(first <= n * size and (n + 1) * size <= last for first, last in spans):
             off = max(off, _level(b - a))
             continue
