@@ -124,7 +124,11 @@ class Queue:
         with self._translated():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
             self._base = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-            self._base.executescript(_TABLES)
+            try:
+                self._base.executescript(_TABLES)
+            except sqlite3.Error:
+                self._base.close()
+                raise
 
     def __enter__(self) -> Queue:
         return self
