@@ -180,7 +180,7 @@ def fake_command(tree: Path) -> Callable[[Path], Callable[[], int]]:
     cv2.setNumThreads(1)  # a copy of this process would wait for threads that it does not have
 
     def command(out: Path) -> Callable[[], int]:
-        return lambda: run_redact("run", tree, "-o", out, *OPTIONS)
+        return lambda: run_redact("run", tree, "-o", out, "--jobs", "1", *OPTIONS)
 
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         command(tree.with_name("before"))()  # so that everything is loaded in the copies

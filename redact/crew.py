@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +15,10 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int | None], None]  # is told how many frames are done, and of how many, if known
 PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
 
+PROCESS_BYTES = (
+    2 << 30
+)  # memory for each process that does clips: bench/memory.py, 0.64 GB of 720p; large pictures take more
+CONTAINER = Path("/sys/fs/cgroup/memory.max")
 WAITING = 2  # calls for each thread that may wait or run: enough that none is idle, few enough to hold their pictures
 
 
@@ -29,6 +35,19 @@ def take_cores(number: int, parts: int) -> None:
     """
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, set(cores[number::parts]) or {cores[number % len(cores)]})
+
+
+def processes_for(clips: int) -> int:
+    """Return how many processes clips are worth: one process keeps few cores busy, but each takes its memory."""
+    return max(1, min(clips, len(os.sched_getaffinity(0)), memory_bytes() // PROCESS_BYTES))
+
+
+def memory_bytes() -> int:
+    """Return how much memory this machine has, or the container in which this runs."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # "max" where a container has no bound
+        return min(whole, int(CONTAINER.read_text()))
+    return whole
 
 
 def one_thread() -> ThreadPoolExecutor:

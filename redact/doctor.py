@@ -22,7 +22,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from redact import backends, cameras, marks, weights
+from redact import backends, cameras, crew, marks, weights
 from redact.errors import DependencyError, RedactError
 
 LEAST_PYTHON = (3, 11)
@@ -262,7 +262,7 @@ def _room(output: Path) -> Iterator[Finding]:
         else:
             yield Finding(name, GOOD, said)
     try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = crew.memory_bytes()
     except (AttributeError, ValueError, OSError):  # Windows
         yield Finding("memory", GOOD, "cannot be told on this system; 2 GB are enough")
         return

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from redact import cli, detectors, weights
+from redact import cli, crew, detectors, weights
 from tests.browsing import browser as browser
 from tests.browsing import page as page
 from tests.clips import moving_portrait, write_clip
@@ -83,10 +83,11 @@ def out(made_plan: Path, made_clip: MadeClip, clip: MadeClip, tmp_path: Path) ->
 
 @pytest.fixture
 def see(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Put detectors in the place of the real ones."""
+    """Put detectors in the place of the real ones. All is done in this process: another one would not know them."""
 
     def use(*used: Any) -> None:
         monkeypatch.setattr(detectors, "load_detectors", lambda *_: list(used))
+        monkeypatch.setattr(crew, "processes_for", lambda clips: 1)
 
     return use
 

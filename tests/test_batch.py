@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from redact import batch, custody, trees
+from redact import batch, crew, custody, trees
 from redact.batch import Done, Failure, Result
 from redact.pipeline import Outcome
 from redact.plan import Settings
@@ -52,6 +52,22 @@ def run_all(tree: Path, out: Path, jobs: int = 1, load: Any = load_fake, **optio
     space = custody.open_workspace(out)
     found = trees.find_clips([tree], space)
     return list(batch.run_clips(found, space, Settings(**options), load, lambda *_: lambda *_: None, jobs))
+
+
+@pytest.mark.parametrize(("asked", "jobs"), [((), 3), (("--jobs", 2), 2)])
+def test_several_clips_are_done_beside_each_other_unless_told_otherwise(
+    asked: Sequence[Any], jobs: int, tree: Path, tmp_path: Path, redact: Redact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def run_clips(*arguments: Any) -> Iterator[Result]:
+        given.append(arguments[5])
+        yield from ()
+
+    monkeypatch.setattr(batch, "run_clips", run_clips)
+    monkeypatch.setattr(crew, "processes_for", lambda clips: clips - 1)
+    assert redact("run", tree, "-o", tmp_path / "out", *asked).code == 0
+    assert given == [jobs]
 
 
 def copies(out: Path) -> list[bytes]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
+from redact import crew as room
 from redact.crew import WAITING, Crew
 
 
@@ -76,3 +78,27 @@ def test_what_waits_is_dropped_where_giving_fails() -> None:
     with pytest.raises(KeyError, match="elsewhere"):
         give_and_fail()
     assert len(done) == len(given) // WAITING
+
+
+@pytest.mark.parametrize(
+    ("clips", "cores", "gigabytes", "number"),
+    [(40, 8, 64, 8), (3, 8, 64, 3), (40, 8, 9, 4), (40, 8, 1, 1), (0, 8, 64, 1), (1, 8, 64, 1)],
+)
+def test_there_are_as_many_processes_as_clips_cores_and_memory_allow(
+    clips: int, cores: int, gigabytes: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(room, "memory_bytes", lambda: gigabytes << 30)
+    assert room.processes_for(clips) == number
+
+
+@pytest.mark.parametrize(("bound", "held"), [("1048576\n", 1 << 20), ("max\n", None), (None, None)])
+def test_a_container_may_have_less_memory_than_its_machine(
+    bound: str | None, held: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "CONTAINER", tmp_path / "memory.max")
+    whole = room.memory_bytes()
+    if bound:
+        (tmp_path / "memory.max").write_text(bound)
+    assert whole > 1 << 20
+    assert room.memory_bytes() == (held or whole)

@@ -248,10 +248,10 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __call__(self, title: str) -> Callable[[int, int | None], None]:
-        """Return the progress of a pass."""
+    def __call__(self, title: str, unit: str = "frames") -> Callable[[int, int | None], None]:
+        """Return the progress of a pass, or of something else."""
         self.close()
-        self._bar = tqdm(desc=title, unit=" frames", leave=False, disable=not sys.stderr.isatty())
+        self._bar = tqdm(desc=title, unit=f" {unit}", leave=False, disable=not sys.stderr.isatty())
 
         def show(done: int, total: int | None) -> None:
             self._bar.total = total

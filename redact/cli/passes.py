@@ -37,55 +37,60 @@ from redact.records import to_plain
 @options(*dict.fromkeys((*TO_ANALYSE, *TO_RENDER)))
 @click.option(
     "--jobs",
-    default=1,
     type=click.IntRange(1),
     metavar="N",
-    help="Let N processes work beside each other, each with its share of the cores; 1.",
+    help="Let N processes work beside each other, each with its share of the cores; as many as there are clips, cores "
+    "and 2 GB of memory for each.",
 )
 @CLUSTER
 @JSON
 def run_command(
-    clips: tuple[Path, ...], output: Path, jobs: int, cluster: str | None, as_json: bool, **given: Any
+    clips: tuple[Path, ...], output: Path, jobs: int | None, cluster: str | None, as_json: bool, **given: Any
 ) -> None:
     """Turn clips, and all clips in folders, into checked copies in OUT/release."""
     from redact import media
 
     settings = settings_from(DEFAULTS, given)
     media.prepare()  # while the rest of the program and the detectors are loaded
-    from redact import batch, custody, trees
+    from redact import batch, crew, custody, trees
     from redact.detectors import load_detectors
 
     if output.suffix.lower() in custody.COPY_SUFFIXES and (len(clips) > 1 or clips[0].is_dir()):
         raise UsageError("With several clips, -o names a folder, not a copy.")
-    if cluster and jobs > 1:
+    if cluster and jobs is not None:
         raise UsageError("--jobs is for this machine; with --cluster its workers say how many there are.")
     begin = time.monotonic()
     tree = trees.find_clips(clips, custody.locate_workspace(output))
     say_skipped(tree.skipped)
     load = partial(load_detectors, settings)
+    number = len(tree.clips)
+    jobs = jobs or crew.processes_for(number)
     apart = jobs > 1 or cluster is not None
     detectors = [] if apart else load()
     bars = Bars()
-    titles = len(tree.clips) > 1
     code, rows = 0, []
     running = batch.run_clips(
         tree,
         custody.open_workspace(output),
         settings,
         load if apart else lambda: detectors,
-        lambda clip, name: bars(f"{shown(clip.name)}: {name}" if titles else name),
+        lambda clip, name: bars(f"{shown(clip.name)}: {name}" if number > 1 else name),
         jobs,
         cluster,
     )
     with bars, closing(running) as results:
-        for result in results:
+        if apart:
+            bars("clips", "clips")(0, number)
+        for done, result in enumerate(results, start=1):
             bars.close()
             code = max(code, tell(result, as_json))
             rows += [outcome_json(result)] if as_json else []
+            if apart:
+                bars("clips", "clips")(done, number)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     elif sys.stdout.isatty():
-        click.echo(f"{len(tree.clips)} clip(s) in {time.monotonic() - begin:.1f} s")
+        click.echo(f"{number} clip(s) in {time.monotonic() - begin:.1f} s")
     sys.exit(code)
 
 
