@@ -46,6 +46,9 @@ JUMPS = 0.5  # so is a sighting this many sizes away from where the motion would
 SWELLS = 1.3  # or so many times as large or small as the one before,
 AGAIN_S = Fraction(8, 25)  # but no chain is looked at again sooner than this
 LOOK_SCORE = 0.2  # from which a small look counts
+# A weak sighting of a clock must not take the place of a face that moves on: where flow believes this share of the
+# points, and has come that many sizes away from the next sighting of the chain, both are covered.
+OWN_TRUST, ELSEWHERE = 0.7, 1.0
 NEAR = 0.6  # how far a sighting may lie from where the box was carried, in sizes, to take over
 MAX_RATIO = 1.5  # and how many times as large or small it may be
 
@@ -84,6 +87,7 @@ class _Walk:
     row: Rows  # in pixels of the clip
     motion: Rows  # its own, besides the camera's: x, y in pixels of the clip for each step
     trusted: int  # the last frame in which the flow was believed
+    path: list[Detection] = field(default_factory=list)  # where it was carried
 
 
 class Follower:
@@ -235,7 +239,7 @@ class Follower:
     def _step(self, walks: Sequence[_Walk], a: _Kept, b: _Kept) -> list[_Walk]:
         """Carry walks by one frame; return those that go on."""
         way = 1 if b.frame > a.frame else -1
-        going = [w for w in walks if b.frame not in w.chain.seen and (w.until - b.frame) * way >= 0]
+        going = [w for w in walks if (w.until - b.frame) * way >= 0]
         if not going:
             return []
         scale = b.grey.shape[1] / b.width
@@ -249,7 +253,12 @@ class Follower:
                 walk.row, walk.motion, walk.trusted = moved[n] / scale, (walk.motion + own) / 2, b.frame
             else:
                 walk.row, walk.motion = walk.row + np.tile(camera[n] + walk.motion, 2), walk.motion * DECAY
-        on = [w for w, trust in zip(going, trusts, strict=True) if self._goes_on(w, b, float(trust))]
+        for walk, trust in zip(going, trusts, strict=True):
+            seen = walk.chain.seen.get(b.frame)
+            if seen and way > 0 and trust >= OWN_TRUST and _is_elsewhere(seen, walk):
+                self._part(walk)
+        arriving = zip(going, map(float, trusts), strict=True)
+        on = [w for w, trust in arriving if b.frame not in w.chain.seen and self._goes_on(w, b, trust)]
         self._look_ahead(on, b)
         return on
 
@@ -260,8 +269,16 @@ class Follower:
         if weak or (walk.row[2:] <= 0).any() or (walk.row[:2] >= size).any():
             return False
         box = Box.outward(*(float(v) for v in walk.row))
-        walk.chain.carried.append(Detection(at.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
+        walk.path.append(Detection(at.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
+        walk.chain.carried.append(walk.path[-1])
         return True
+
+    def _part(self, walk: _Walk) -> None:
+        """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""
+        start = walk.start.frame
+        walk.chain = _Chain({f: d for f, d in walk.chain.seen.items() if f <= start}, [*walk.path])
+        walk.until = self._reach(walk.chain, start, 1)
+        self._chains.append(walk.chain)
 
     def _look_ahead(self, walks: Sequence[_Walk], at: _Kept) -> None:
         """Take a small look where walks have come to; what it finds takes over."""
@@ -304,6 +321,12 @@ def _look_near(look_at: LookAt, at: _Kept, row: Rows, like: Detection, turns: Se
 def _is_bridged(chain: _Chain, frame: int) -> bool:
     """Return whether flow has carried a chain from the sighting two frames before over the one between."""
     return frame - 2 in chain.seen and any(d.frame == frame - 1 and d.score > 0 for d in chain.carried[-1:])
+
+
+def _is_elsewhere(seen: Detection, walk: _Walk) -> bool:
+    """Return whether the sighting of a face is too far from where it was carried to be of the same."""
+    size = math.sqrt(max(1.0, float(np.prod(walk.row[2:] - walk.row[:2]))))
+    return seen.label == "face" and math.dist((walk.row[:2] + walk.row[2:]) / 2, seen.box.center) > ELSEWHERE * size
 
 
 def _row(box: Box) -> Rows:

@@ -137,6 +137,24 @@ def test_a_gap_is_filled_from_both_sides_also_where_the_motion_is_a_curve() -> N
     assert ways == [1, *[2] * 29, 1]
 
 
+def test_a_wrong_sighting_does_not_take_the_place_of_a_face_that_moves_on() -> None:
+    def clock(n: int) -> Place:
+        return straight(30)[0], straight(30)[1] + 90
+
+    seen = [*sightings(straight, range(10, 31)), *sightings(clock, [34], 0.4)]
+    chains = follow(film(60, straight), [seen])
+    assert uncovered(chains, timeline(60), straight, range(10, 46)) == []
+    assert uncovered(chains, timeline(60), clock, [34]) == []
+    first, own = chains
+    assert [d for d in own if d.detector != FLOW] == seen[:-1]
+    assert all(d in first for d in seen)
+
+
+def test_a_sighting_where_a_face_was_carried_to_goes_on_with_the_chain() -> None:
+    seen = [*sightings(straight, range(10, 31)), *sightings(straight, [34])]
+    assert len(follow(film(60, straight), [seen])) == 1
+
+
 def test_a_face_on_a_wall_is_carried_where_the_camera_pans_fast() -> None:
     """The pan is farther than the flow alone can follow."""
     speed = 30
