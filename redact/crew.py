@@ -15,9 +15,7 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int | None], None]  # is told how many frames are done, and of how many, if known
 PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
 
-PROCESS_BYTES = (
-    2 << 30
-)  # memory for each process that does clips: bench/memory.py, 0.64 GB of 720p; large pictures take more
+PROCESS_BYTES = 2 << 30  # memory for each process that does clips: they take 0.64 GB at 720p, large pictures more
 CONTAINER = Path("/sys/fs/cgroup/memory.max")
 WAITING = 2  # calls for each thread that may wait or run: enough that none is idle, few enough to hold their pictures
 

@@ -275,8 +275,9 @@ class Follower:
 
     def _part(self, walk: _Walk) -> None:
         """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""
-        start = walk.start.frame
-        walk.chain = _Chain({f: d for f, d in walk.chain.seen.items() if f <= start}, [*walk.path])
+        start, chain = walk.start.frame, walk.chain
+        seen = {frame: d for frame, d in chain.seen.items() if frame <= start}
+        walk.chain = _Chain(seen, [*walk.path], answers={f: said for f, said in chain.answers.items() if f in seen})
         walk.until = self._reach(walk.chain, start, 1)
         self._chains.append(walk.chain)
 

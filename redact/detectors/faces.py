@@ -39,9 +39,8 @@ class CenterFace:
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         model = weights.load(self.name, weights_folder)
-        if (
-            backends.name() == backends.CPU
-        ):  # in integers it takes half the time there, and finds the same: docs/models.md
+        # On a processor it takes half the time in integers; what it finds stays the same (docs/models.md).
+        if backends.name() == backends.CPU:
             model = quantise_graph(model, *weights.ranges(self.name))
         self._session, self.models = open_model(self.name, model)
 
