@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from redact import weights
 from redact.detectors.looks import SAME_IOU, Look
 from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines
-from redact.geometry import Box, iou
+from redact.geometry import Box
 from redact.plan import Detection
 from tests.clips import ink_covered
+from tests.overlap import iou
 
 Picture = NDArray[np.uint8]
 Ink = NDArray[np.bool_]
