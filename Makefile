@@ -6,7 +6,7 @@ PYTHON ?= python3
 OUT ?= out
 BIN := .venv/bin
 
-.PHONY: run test check tables release sbom clean
+.PHONY: run test check oldest tables release sbom clean
 
 run: .venv/tool
 	$(BIN)/redact models fetch
@@ -28,6 +28,16 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The suite with the oldest packages that setup.cfg allows: each `>=` of it becomes `==`. The list of licences is that of newer ones.
+oldest: PYTHON := python3.11
+oldest:
+	$(PYTHON) -m venv --clear build/oldest
+	sed -n 's/^    \(.*\)>=/\1==/p' setup.cfg > build/oldest/constraints.txt
+	build/oldest/bin/python -m pip install --quiet --constraint build/oldest/constraints.txt --editable ".[review,test,dev]"
+	build/oldest/bin/redact models fetch
+	build/oldest/bin/python -m pytest --deselect \
+		tests/test_house.py::test_every_package_and_all_weights_stand_in_the_list_of_licences
 
 # What the documents say of commands, options and licences, from the program and the packages.
 tables:

@@ -87,12 +87,6 @@ def join(boxes: Iterable[Box]) -> Box:
     return Box(min(b.x0 for b in held), min(b.y0 for b in held), max(b.x1 for b in held), max(b.y1 for b in held))
 
 
-def iou(a: Box, b: Box) -> float:
-    """Return intersection over union: 0 for boxes that are apart, 1 for equal ones."""
-    shared = a.intersect(b)
-    return shared.area / (a.area + b.area - shared.area) if shared else 0.0
-
-
 def covered_share(a: Box, b: Box) -> float:
     """Return the share of box a that lies in box b."""
     shared = a.intersect(b)

@@ -19,6 +19,12 @@ from tests.clips import moving_portrait, write_clip
 from tests.fakes import FakeDetector
 from tests.serving import analysed
 from tests.serving import client as client
+from tests.tiny_weights import installed as installed
+from tests.tiny_weights import no_network as no_network
+from tests.tiny_weights import tiny_cards as tiny_cards
+from tests.tiny_weights import upstream as upstream
+from tests.two_people import case as case
+from tests.two_people import two_people as two_people
 
 # The suite says the same of the same code on every machine; `--hypothesis-profile search` looks for new examples.
 settings.register_profile("same", derandomize=True, deadline=None)

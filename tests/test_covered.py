@@ -18,7 +18,7 @@ def test_a_text_lies_whole_in_its_box_and_its_letters_are_as_high_as_asked_for()
         inside = np.zeros(drawn.shape[:2], bool)
         inside[box.y0 : box.y1, box.x0 : box.x1] = True
         assert not drawn[~inside].any()
-        assert drawn.max() == 180
+        assert 175 <= drawn.max() <= 180  # the strokes are a pixel wide: not every OpenCV fills one
         assert box.height in (LETTERS, LETTERS + 1)  # round letters reach one row farther
         assert (box.x0 > 160, box.y0 > 60) == (right, low)
     assert not black.any()

@@ -14,7 +14,8 @@ import cv2
 import pytest
 
 from redact import custody, disk
-from redact.errors import OutputError
+from redact.custody.log import BLOCK_BYTES
+from redact.errors import OutputError, PlanError
 from redact.media import FrameReader, hash_file
 from redact.plan import Settings
 from redact.records import to_plain
@@ -35,6 +36,45 @@ def test_a_torn_line_is_taken_out_and_the_chain_stays_whole(tmp_path: Path) -> N
     report = custody.read_log(space)
     assert [entry["operation"] for entry in report.entries] == ["one", "two"]
     assert report.faults == ()
+
+
+@pytest.mark.parametrize("surplus", range(-2, 3))
+def test_only_the_end_of_the_log_is_read_however_long_its_last_line_is(surplus: int, tmp_path: Path) -> None:
+    """Lines end before, at and after the edges of the blocks that are read; a torn one follows a long one."""
+    space = custody.open_workspace(tmp_path / "out")
+    for number, blocks in enumerate((1, 2, 5, 0, 3), start=1):
+        custody.record(space, "long", {"text": "x" * max(0, blocks * BLOCK_BYTES + surplus)})
+        with space.log.open("ab") as file:
+            file.write(b"y" * max(0, BLOCK_BYTES * number - surplus))
+        assert custody.log_length(space) == number
+    custody.record(space, "last", {})
+    report = custody.read_log(space)
+    assert [entry["number"] for entry in report.entries] == [1, 2, 3, 4, 5, 6]
+    assert report.faults == ()
+
+
+def test_a_log_that_holds_a_torn_line_alone_begins_anew(tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    space.log.write_bytes(b"x" * (BLOCK_BYTES + 1))
+    assert custody.log_length(space) == 0
+    custody.record(space, "one", {})
+    assert [entry["number"] for entry in custody.read_log(space).entries] == [1]
+    assert custody.read_log(space).faults == ()
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"\0\0", b"[1]", b'{"operation": "two"}', b'{"number": 2}', b'{"operation": "two", "number": true}',
+             b'{"operation": "two", "number": 0}', b'{"operation": "two", "number": "2"}'],
+)  # fmt: skip
+def test_nothing_is_added_behind_a_line_that_does_not_say_its_number(line: bytes, tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    custody.record(space, "one", {})
+    before = space.log.read_bytes() + line + b"\n" + b"torn"
+    space.log.write_bytes(before)
+    for use in (lambda: custody.record(space, "three", {}), lambda: custody.log_length(space)):
+        with pytest.raises(PlanError, match="last line of the log"):
+            use()
+    assert space.log.read_bytes() == before
 
 
 @pytest.mark.parametrize("broken", ["os.write", "os.fsync", "disk.write_whole"])

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from redact.detectors.faces import CenterFace
 from redact.detectors.looks import SAME_IOU, Look, once, see
-from redact.geometry import Box, iou
+from redact.geometry import Box
 from redact.plan import Detection
 from redact.tracking import head
+from tests.overlap import iou
 
 Row = tuple[float, float, float, float]
 

@@ -15,9 +15,10 @@ from redact.detectors import persons
 from redact.detectors.looks import Look, see
 from redact.detectors.persons import GREY, SCORE_FLOOR, SIDE, SIDES, STRIDES, PersonDetector, decode
 from redact.errors import DependencyError
-from redact.geometry import Box, iou
+from redact.geometry import Box
 from redact.plan import Detection
 from tests.clips import FACE, portrait, textured_background
+from tests.overlap import iou
 
 LOOK = Look(SIDE)
 TURNED = (Look(64, 90), Look(96, 270, mirrored=True), Look(64, 45, within=Box(-4, 3, 30, 20)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from redact import quantising, weights
 from redact.detectors.faces import batch_of, decode
 from redact.errors import DependencyError
-from redact.geometry import Box, iou
+from redact.geometry import Box
 from redact.graphs import field
 from redact.quantising import (
     layer_outputs,
@@ -27,6 +27,7 @@ from redact.quantising import (
     tensor_names,
 )
 from tests.clips import moving_portrait
+from tests.overlap import iou
 
 NARROW = np.linspace(-1, 1, 18, dtype=np.float32).reshape(2, 1, 3, 3)
 WIDE = np.linspace(-0.5, 1.5, 2, dtype=np.float32).reshape(1, 2, 1, 1)

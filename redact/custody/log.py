@@ -24,6 +24,7 @@ from redact.errors import OutputError, PlanError
 from redact.records import to_bytes
 
 FIRST_HASH = "0" * 64
+BLOCK_BYTES = 1 << 16  # of the end of the log that are read first: more than nearly every line has
 TEXTS = {
     "release": ("name", "copy_sha256", "statement"),
     "report": ("name", "sha256"),
@@ -40,11 +41,12 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
 
     Raises:
         OutputError: it cannot be written.
+        PlanError: its last line does not say its number, so that none can follow from it.
     """
     try:
         with open(os.open(space.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            number, last, size = _measure_log(file)
+            number, last, size = _last_line(file)
             file.truncate(size)
             if not number:
                 write_private(_head(space), FIRST_HASH.encode())
@@ -68,13 +70,30 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
         raise unwritable(space.log, error) from error
 
 
-def _measure_log(file: BinaryIO) -> tuple[int, bytes, int]:
-    """Return the number of whole lines, the last one, and their size: a crash may leave a piece of one behind them."""
-    number, last, size = 0, b"", 0
-    for line in file:
-        if line.endswith(b"\n"):
-            number, last, size = number + 1, line.rstrip(b"\n"), size + len(line)
-    return number, last, size
+def _last_line(file: BinaryIO) -> tuple[int, bytes, int]:
+    """Return number, text and end of the last whole line: a crash may leave a piece of one behind it.
+
+    Only the end of the log is read. Number and end are 0 where there is no whole line.
+
+    Raises:
+        PlanError: the line does not say its number.
+    """
+    size, taken, tail = file.seek(0, os.SEEK_END), 0, b""
+    while tail.count(b"\n") < 2 and taken < size:
+        taken = min(size, 2 * taken or BLOCK_BYTES)
+        file.seek(size - taken)
+        tail = file.read(taken)
+    whole, end, torn = tail.rpartition(b"\n")
+    if not end:
+        return 0, b"", 0
+    line = whole.rpartition(b"\n")[2]
+    number = (read_line(line) or {}).get("number")
+    if type(number) is not int or number < 1:
+        raise PlanError(
+            "The last line of the log is not as it was written. Nothing is added to it.",
+            "Find out who could write to the folder, and put back a backup of the log; or give another folder to -o.",
+        )
+    return number, line, size - len(torn)
 
 
 @dataclass(frozen=True)
@@ -154,11 +173,15 @@ def read_line(line: bytes) -> Mapping[str, Any] | None:
 
 
 def log_length(space: Workspace) -> int:
-    """Return how many lines the log has."""
+    """Return how many lines the log has.
+
+    Raises:
+        PlanError: its last line does not say its number.
+    """
     if not space.log.exists():
         return 0
     with space.log.open("rb") as file:
-        return _measure_log(file)[0]
+        return _last_line(file)[0]
 
 
 def _head(space: Workspace) -> Path:
