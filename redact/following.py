@@ -8,6 +8,7 @@ and that, is taken where it should be: what it finds takes over.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -24,7 +25,7 @@ from redact.flow import Picture, Rows, at_most, carry, to_grey
 from redact.geometry import Box, join
 from redact.plan import FLOW, FOLLOWED, Detection
 from redact.sightings import Timeline
-from redact.tracking import IS_FACE, MOTION_SIGHTINGS, best, counts, is_asked, kind, lead_s, motion_of
+from redact.tracking import ASK_BELOW, IS_FACE, MOTION_SIGHTINGS, best, counts, is_asked, kind, lead_s, motion_of
 
 LookAt = Callable[[Picture, int, Sequence[Look]], list[Detection]]
 
@@ -72,9 +73,34 @@ class _Chain:
     next_look: Fraction = Fraction(0)  # when a sighting in doubt may be looked at again
     answers: dict[int, Future[float]] = field(default_factory=dict)  # of another model that was asked, by frame
 
+    # What follows from the sightings is kept: a chain may be as long as the clip, and is asked about at every frame.
+    def __post_init__(self) -> None:
+        self.frames = sorted(self.seen)
+        self.best = max(self.sightings(), key=lambda d: d.score)
+        self.counts: bool | None = None  # None: not known yet
+        self.asked: list[Detection] | None = None
+
     def sightings(self) -> list[Detection]:
         """Return the sightings in the order of their frames."""
-        return [self.seen[frame] for frame in sorted(self.seen)]
+        return [self.seen[frame] for frame in self.frames]
+
+    def put(self, sighting: Detection) -> None:
+        """Take a sighting in, in the place of the one in its frame if there is one, which was not surer."""
+        if sighting.frame not in self.seen:
+            insort(self.frames, sighting.frame)
+        self.seen[sighting.frame] = sighting
+        self.best = max(self.best, sighting, key=lambda d: (d.score, -d.frame))
+        self.counts, self.asked = self.counts or None, None
+
+    def before(self, frame: int) -> list[Detection]:
+        """Return the last sightings before a frame, from which the motion is taken."""
+        at = bisect_left(self.frames, frame)
+        return [self.seen[n] for n in self.frames[max(0, at - MOTION_SIGHTINGS) : at]]
+
+    def since(self, frame: int) -> list[Detection]:
+        """Return likewise the first ones from a frame on."""
+        at = bisect_left(self.frames, frame)
+        return [self.seen[n] for n in self.frames[at : at + MOTION_SIGHTINGS]]
 
 
 @dataclass
@@ -129,7 +155,7 @@ class Follower:
 
     def _judged(self, chain: _Chain) -> list[Detection]:
         """Return the sightings of a chain with what was answered about them, if it is still one to ask about."""
-        answers = chain.answers if self._may_ask(chain.sightings()) else {}
+        answers = chain.answers if self._to_ask(chain) else {}
         return [replace(d, judged=answers[n].result()) if n in answers else d for n, d in chain.seen.items()]
 
     def show(self, picture: Picture, frame: int) -> None:
@@ -144,7 +170,7 @@ class Follower:
         for walk in self._walks:
             self._meet(walk, frame)
         self._walks = [w for w in self._walks if frame not in w.chain.seen]
-        counted = [chain for chain in self._by_frame[frame] if counts(chain.sightings(), self._threshold)]
+        counted = [chain for chain in self._by_frame[frame] if self._counts(chain)]
         self._go_back([c for c in counted if frame - 1 not in c.seen and not _is_bridged(c, frame)], frame)
         self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
         for chain in counted:
@@ -152,25 +178,33 @@ class Follower:
 
     def _ask(self, chain: _Chain, picture: Picture, frame: int) -> None:
         """Ask about the sighting of a chain in a frame, where it is one of its best and no answer was enough yet."""
-        sightings = chain.sightings()
-        if self._judge is None or not self._may_ask(sightings) or chain.seen[frame] not in best(sightings):
+        if self._judge is None or chain.seen[frame] not in self._to_ask(chain):
             return
         if not any(answer.result() >= IS_FACE for answer in chain.answers.values()):
             chain.answers[frame] = self._crew.give(self._judge.ask, picture, chain.seen[frame])
 
-    def _may_ask(self, sightings: Sequence[Detection]) -> bool:
-        """Return whether sightings are to be asked about; nothing that others see, or say, is."""
-        own = self._judge is not None and all(d.detector == self._judge.name for d in sightings)
-        return own and is_asked(sightings)
+    def _to_ask(self, chain: _Chain) -> list[Detection]:
+        """Return the sightings of a chain that are to be asked about: none of what others see, or say."""
+        if chain.asked is None:
+            sightings = chain.sightings() if chain.best.score < ASK_BELOW else []
+            own = self._judge is not None and all(d.detector == self._judge.name for d in sightings)
+            chain.asked = best(sightings) if own and is_asked(sightings) else []
+        return chain.asked
+
+    def _counts(self, chain: _Chain) -> bool:
+        """Return whether a chain counts."""
+        if chain.counts is None:
+            chain.counts = counts(chain.sightings(), self._threshold)
+        return chain.counts
 
     def _is_in_doubt(self, chain: _Chain, frame: int) -> bool:
         """Return whether a sighting is the best of those too weak to count, one that sinks, or one that jumps."""
-        sightings, seen = chain.sightings(), chain.seen[frame]
-        return seen.label == "face" and (self._is_weak(sightings, frame) or self._wavers(chain, sightings, seen))
+        seen = chain.seen[frame]
+        return seen.label == "face" and (self._is_weak(chain, frame) or self._wavers(chain, seen))
 
-    def _is_weak(self, sightings: Sequence[Detection], frame: int) -> bool:
-        """Return whether sightings are too weak to count, and the best of them is that of a frame."""
-        return max(sightings, key=lambda d: d.score).frame == frame and not counts(sightings, self._threshold)
+    def _is_weak(self, chain: _Chain, frame: int) -> bool:
+        """Return whether the sightings of a chain are too weak to count, and the best of them is that of a frame."""
+        return chain.best.frame == frame and not self._counts(chain)
 
     def _look_again(self, chains: Sequence[_Chain], frame: int) -> None:
         """Take a second look at the sightings of chains in a frame."""
@@ -180,12 +214,12 @@ class Follower:
             chain.next_look = self._timeline.time(frame) + AGAIN_S
             again = look.result()
             if again is not None and again.score > before.score:
-                weak = self._is_weak(chain.sightings(), frame)
-                chain.seen[frame] = again if weak else replace(again, box=join([again.box, before.box]))
+                weak = self._is_weak(chain, frame)
+                chain.put(again if weak else replace(again, box=join([again.box, before.box])))
 
-    def _wavers(self, chain: _Chain, sightings: Sequence[Detection], seen: Detection) -> bool:
+    def _wavers(self, chain: _Chain, seen: Detection) -> bool:
         """Return whether a sighting is much weaker than those before, or not where or as large as it should be."""
-        earlier = [d for d in sightings if d.frame < seen.frame][-MOTION_SIGHTINGS:]
+        earlier = chain.before(seen.frame)
         if not earlier or self._timeline.time(seen.frame) < chain.next_look:
             return False
         last = earlier[-1]
@@ -199,10 +233,11 @@ class Follower:
     def _meet(self, walk: _Walk, frame: int) -> None:
         """Let a chain that begins where this one was carried go on with it."""
         for other in self._by_frame[frame]:
-            begins = min(other.seen) == frame and not other.seen.keys() & walk.chain.seen.keys()
+            begins = other.frames[0] == frame and not other.seen.keys() & walk.chain.seen.keys()
             same = kind(other.seen[frame]) == kind(walk.start)
             if begins and same and _is_near(walk.row, _row(other.seen[frame].box)):
-                walk.chain.seen |= other.seen
+                for d in other.seen.values():
+                    walk.chain.put(d)
                 walk.chain.answers |= other.answers
                 for n in other.seen:
                     self._by_frame[n] = [walk.chain if c is other else c for c in self._by_frame[n]]
@@ -217,9 +252,8 @@ class Follower:
 
     def _begin(self, chain: _Chain, frame: int, way: int) -> _Walk:
         """Return a walk from a sighting, forward (1) or backward (-1)."""
-        near = [d for d in chain.sightings() if (frame - d.frame) * way >= 0]
-        own = near[-MOTION_SIGHTINGS:] if way > 0 else near[:MOTION_SIGHTINGS]
-        motion = motion_of(own, self._timeline) * way
+        near = chain.before(frame + 1) if way > 0 else chain.since(frame)
+        motion = motion_of(near, self._timeline) * way
         start = chain.seen[frame]
         return _Walk(chain, start, self._reach(chain, frame, way), _row(start.box), motion, frame)
 
@@ -229,9 +263,9 @@ class Follower:
         if label == "region":  # a person said that it is there
             return last if way > 0 else first
         reach = lead_s(label)
-        if any(d.score >= SURE_SCORE for d in chain.seen.values()):
+        if chain.best.score >= SURE_SCORE:
             most = FOLLOW_S if label in FOLLOWED else 2 * reach
-            reach = min(most, reach + 2 * (time(max(chain.seen)) - time(min(chain.seen))))
+            reach = min(most, reach + 2 * (time(chain.frames[-1]) - time(chain.frames[0])))
         if way > 0:
             return min(self._timeline.first_from(time(frame) + reach), last)
         return max(self._timeline.first_from(time(frame) - reach), first)
@@ -276,7 +310,11 @@ class Follower:
     def _part(self, walk: _Walk) -> None:
         """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""
         start, chain = walk.start.frame, walk.chain
-        seen = {frame: d for frame, d in chain.seen.items() if frame <= start}
+        begin = self._timeline.first_from(
+            self._timeline.time(start) - FOLLOW_S
+        )  # what was before, the first one covers
+        frames = chain.frames[bisect_left(chain.frames, begin) : bisect_left(chain.frames, start + 1)]
+        seen = {frame: chain.seen[frame] for frame in frames}
         walk.chain = _Chain(seen, [*walk.path], answers={f: said for f, said in chain.answers.items() if f in seen})
         walk.until = self._reach(walk.chain, start, 1)
         self._chains.append(walk.chain)
@@ -289,7 +327,7 @@ class Follower:
             seen = look.result()
             if seen is None:
                 continue
-            walk.chain.seen[at.frame] = seen
+            walk.chain.put(seen)
             self._by_frame[at.frame].append(walk.chain)
             way = 1 if at.frame > walk.start.frame else -1
             walk.start, walk.row, walk.trusted = seen, _row(seen.box), at.frame
@@ -297,7 +335,7 @@ class Follower:
 
     def _is_due(self, walk: _Walk, at: _Kept) -> bool:
         """Return whether a small look is taken where a walk has come to."""
-        between = min(walk.chain.seen) < at.frame < max(walk.chain.seen)
+        between = walk.chain.frames[0] < at.frame < walk.chain.frames[-1]
         due = abs(at.frame - walk.start.frame) in (GAP_LOOK_AFTER if between else LOOK_AFTER)
         return due and walk.start.label == "face" and at.picture is not None
 
