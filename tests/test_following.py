@@ -16,8 +16,9 @@ from redact.following import (
     KEPT_PICTURES,
     WEAK_S,
     Follower,
+    _Chain,
 )
-from redact.plan import FLOW
+from redact.plan import FLOW, Detection
 from redact.sightings import Timeline
 from redact.tracking import LEAD_S, link
 from tests.walks import (
@@ -121,6 +122,19 @@ def test_what_was_seen_longer_and_more_surely_is_carried_longer() -> None:
 def test_a_chain_that_does_not_count_is_not_carried() -> None:
     weak = sightings(still, range(10, 14), THRESHOLD - 0.05)
     assert follow(film(30, still), [weak]) == [weak]
+
+
+def test_a_long_chain_is_not_gone_through_at_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, through = [0], _Chain.sightings
+
+    def sightings_of(chain: _Chain) -> list[Detection]:
+        gone[0] += 1
+        return through(chain)
+
+    monkeypatch.setattr(_Chain, "sightings", sightings_of)
+    seen = [frame for frame in range(120) if frame % 10]
+    follow(film(120, still), [sightings(still, seen)])
+    assert gone[0] < 12
 
 
 def test_a_gap_is_filled_from_both_sides_also_where_the_motion_is_a_curve() -> None:
