@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -44,7 +44,8 @@ class SecondLook:
     def __init__(self, detectors: Sequence[Detector], settings: Settings, crew: Crew) -> None:
         self._detectors, self._settings, self._crew = detectors, settings, crew
         self._clock, self._next = Clock(), Fraction(-1)
-        self._seen: list[Future[list[Detection]]] = []
+        self._waiting: deque[Future[list[Detection]]] = deque()  # looks that may not be done yet
+        self._seen: list[Detection] = []  # by those that are
         self._looked = self._deep = 0
         self._judge = judge_among(detectors)
 
@@ -76,7 +77,9 @@ class SecondLook:
             looks += SPREAD
             self._deep += 1
         if looks:
-            self._seen.append(self._crew.give(self._look, picture, source, mask, frame, looks))
+            self._waiting.append(self._crew.give(self._look, picture, source, mask, frame, looks))
+        while self._waiting and self._waiting[0].done():
+            self._seen += self._waiting.popleft().result()
 
     def _look(
         self,
@@ -109,8 +112,9 @@ class SecondLook:
             again: the frames of the clip once more, in order: index and picture. They are read only where another model
                 has to be asked, which is known at the end alone. Nothing is denied of those that are missing.
         """
-        seen = [d for looked in self._seen for d in looked.result()]
-        sure = [chain for chain in link(seen, self.timeline) if self._is_sure(chain)]
+        while self._waiting:
+            self._seen += self._waiting.popleft().result()
+        sure = [chain for chain in link(self._seen, self.timeline) if self._is_sure(chain)]
         return [chain for chain in self._judged(sure, again) if not is_denied(chain)]
 
     def _is_sure(self, chain: Sequence[Detection]) -> bool:
