@@ -59,10 +59,7 @@ def one_thread() -> ThreadPoolExecutor:
 
 
 class Crew:
-    """Runs calls in threads. What they are given must not be changed meanwhile.
-
-    OpenCV's own threads rest meanwhile: they would share out small work that costs less than that.
-    """
+    """Runs calls in threads. What they are given must not be changed meanwhile."""
 
     def __init__(self) -> None:
         threads = len(os.sched_getaffinity(0))
@@ -71,18 +68,12 @@ class Crew:
         self._given: set[Future[Any]] = set()
 
     def __enter__(self) -> Crew:
-        import cv2  # not before: this room is also asked where OpenCV may be broken
-
-        self._opencv = cv2
-        self._threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=error is not None)
-        self._opencv.setNumThreads(self._threads)
 
     def give(self, call: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Future[Result]:
         """Run a call as soon as a thread is free, and return what will hold its result.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 
 import av
+import cv2
 
 from redact.media.apart import ask_rights, list_contents, prepare
 from redact.media.files import Contents, hash_file
@@ -52,5 +53,6 @@ __all__ = [
     "prepare",
 ]
 
+cv2.setNumThreads(1)  # pictures are worked on beside each other: its own threads share out less work than that costs
 av.logging.set_level(None)
 logging.getLogger("libav").setLevel(logging.CRITICAL)
