@@ -310,9 +310,8 @@ class Follower:
     def _part(self, walk: _Walk) -> None:
         """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""
         start, chain = walk.start.frame, walk.chain
-        begin = self._timeline.first_from(
-            self._timeline.time(start) - FOLLOW_S
-        )  # what was before, the first one covers
+        # What was long before, the first chain covers.
+        begin = self._timeline.first_from(self._timeline.time(start) - FOLLOW_S)
         frames = chain.frames[bisect_left(chain.frames, begin) : bisect_left(chain.frames, start + 1)]
         seen = {frame: chain.seen[frame] for frame in frames}
         walk.chain = _Chain(seen, [*walk.path], answers={f: said for f, said in chain.answers.items() if f in seen})
