@@ -62,6 +62,14 @@ def test_faint_text_in_noise_is_found(detector: TextDetector) -> None:
     assert ink_covered(detector.detect(picture, 3, [Look(WIDTH)]), ink) == 1
 
 
+def test_small_letters_in_a_large_picture_are_found(detector: TextDetector) -> None:
+    part, ink = written("BZS2739", 12, (300, 200), levels=30)
+    picture = np.tile(written("", 12, (0, 0))[0], (4, 4, 1))
+    picture[:HEIGHT, :WIDTH] = part
+    assert ink_covered(detector.detect(picture, 3, [Look(1280)]), ink) == 0
+    assert ink_covered(detector.detect(picture, 3, detector.looks(picture.shape[1])), ink) == 1
+
+
 def test_most_of_a_picture_with_text_stays_visible(detector: TextDetector) -> None:
     picture, _ = written("CAM 07 03:12:55", 14, (6, 20))
     assert ink_covered(detector.detect(picture, 3, [Look(WIDTH)]), np.ones((HEIGHT, WIDTH), np.bool_)) < 0.05
