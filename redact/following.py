@@ -273,7 +273,7 @@ class Follower:
     def _step(self, walks: Sequence[_Walk], a: _Kept, b: _Kept) -> list[_Walk]:
         """Carry walks by one frame; return those that go on."""
         way = 1 if b.frame > a.frame else -1
-        going = [w for w in walks if (w.until - b.frame) * way >= 0]
+        going = [w for w in walks if (w.until - b.frame) * way >= 0 and (way > 0 or b.frame not in w.chain.seen)]
         if not going:
             return []
         scale = b.grey.shape[1] / b.width
@@ -289,7 +289,7 @@ class Follower:
                 walk.row, walk.motion = walk.row + np.tile(camera[n] + walk.motion, 2), walk.motion * DECAY
         for walk, trust in zip(going, trusts, strict=True):
             seen = walk.chain.seen.get(b.frame)
-            if seen and way > 0 and trust >= OWN_TRUST and _is_elsewhere(seen, walk):
+            if seen and trust >= OWN_TRUST and _is_elsewhere(seen, walk):
                 self._part(walk)
         arriving = zip(going, map(float, trusts), strict=True)
         on = [w for w, trust in arriving if b.frame not in w.chain.seen and self._goes_on(w, b, trust)]
