@@ -77,7 +77,36 @@ def test_nothing_is_added_behind_a_line_that_does_not_say_its_number(line: bytes
     assert space.log.read_bytes() == before
 
 
-@pytest.mark.parametrize("broken", ["os.write", "os.fsync", "disk.write_whole"])
+@pytest.mark.parametrize("lines", [0, 1, 2])
+@pytest.mark.parametrize("changed", [False, True])
+def test_nothing_is_added_where_the_last_lines_were_removed_or_changed(
+    lines: int, changed: bool, tmp_path: Path
+) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    for name in ("one", "two", "three"):
+        custody.record(space, name, {})
+    kept = space.log.read_bytes().splitlines(keepends=True)[: lines + changed]
+    if changed:
+        kept[-1] = json.dumps({**json.loads(kept[-1]), "operation": "other"}).encode() + b"\n"
+    space.log.write_bytes(b"".join(kept))
+    with pytest.raises(PlanError, match="last line of the log"):
+        custody.record(space, "four", {})
+    assert space.log.read_bytes() == b"".join(kept)
+
+
+def test_a_line_follows_where_a_crash_left_the_hash_of_the_line_before(tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    head = space.private / "custody.head"
+    for name in ("one", "two", "three"):
+        custody.record(space, name, {})
+        if name == "one":
+            left = head.read_bytes()
+        elif name == "two":
+            head.write_bytes(left)
+    assert custody.read_log(space).faults == ()
+
+
+@pytest.mark.parametrize("broken", ["os.write", "os.fsync", "disk.write_whole", "disk.sync_folder"])
 def test_a_line_that_cannot_be_written_is_not_half_there(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +126,8 @@ def test_a_line_that_cannot_be_written_is_not_half_there(
         monkeypatch.setattr(os, "write", write_some)
     elif broken == "os.fsync":
         monkeypatch.setattr(os, "fsync", fail)
+    elif broken == "disk.sync_folder":  # the new hash is in its place by then
+        monkeypatch.setattr(disk, "sync_folder", fail)
     else:
         monkeypatch.setattr(custody.folders, "write_whole", fail)
     for _ in range(2):

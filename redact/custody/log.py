@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,12 +42,14 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
 
     Raises:
         OutputError: it cannot be written.
-        PlanError: its last line does not say its number, so that none can follow from it.
+        PlanError: its end is not as it was written, so that no line can follow from it.
     """
     try:
         with open(os.open(space.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             number, last, size = _last_line(file)
+            previous = _hash(last) if number else FIRST_HASH
+            _require_end(space, last, previous)
             file.truncate(size)
             if not number:
                 write_private(_head(space), FIRST_HASH.encode())
@@ -55,7 +58,7 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "operation": operation,
                 **details,
-                "previous": _hash(last) if number else FIRST_HASH,
+                "previous": previous,
             }
             line = to_bytes(json.dumps(entry, ensure_ascii=False))
             try:
@@ -65,6 +68,8 @@ def record(space: Workspace, operation: str, details: Mapping[str, Any]) -> None
                 write_private(_head(space), _hash(line).encode())
             except (OSError, OutputError):
                 os.ftruncate(file.fileno(), size)  # a line that is not whole would break the chain for good
+                with suppress(OutputError):
+                    write_private(_head(space), previous.encode())
                 raise
     except OSError as error:
         raise unwritable(space.log, error) from error
@@ -89,11 +94,28 @@ def _last_line(file: BinaryIO) -> tuple[int, bytes, int]:
     line = whole.rpartition(b"\n")[2]
     number = (read_line(line) or {}).get("number")
     if type(number) is not int or number < 1:
-        raise PlanError(
-            "The last line of the log is not as it was written. Nothing is added to it.",
-            "Find out who could write to the folder, and put back a backup of the log; or give another folder to -o.",
-        )
+        raise _changed_end()
     return number, line, size - len(torn)
+
+
+def _require_end(space: Workspace, last: bytes, last_hash: str) -> None:
+    """Refuse a log whose last line is not the one that was written last: a new line would hide that.
+
+    Raises:
+        PlanError: it is not.
+    """
+    head = _read_head(space)
+    # A crash between writing a line and its hash leaves the head one line behind.
+    if head != last_hash and (head or last) and head != (read_line(last) or {}).get("previous"):
+        raise _changed_end()
+
+
+def _changed_end() -> PlanError:
+    """Return the error for a log whose end is not as it was written."""
+    return PlanError(
+        "The last line of the log is not as it was written. Nothing is added to it.",
+        "Find out who could write to the folder, and put back a backup of the log; or give another folder to -o.",
+    )
 
 
 @dataclass(frozen=True)
@@ -117,7 +139,7 @@ def read_log(space: Workspace) -> LogReport:
     """
     try:
         *lines, _torn = space.log.read_bytes().split(b"\n")  # a crash may leave a piece of a line at the end
-        head = _head(space).read_bytes().decode("ascii", "replace") if _head(space).exists() else ""
+        head = _read_head(space)
     except OSError as error:
         raise OutputError(f"There is no log in {space.private}.", "Name the folder given to -o.") from error
     entries: list[Mapping[str, Any]] = []
@@ -187,6 +209,11 @@ def log_length(space: Workspace) -> int:
 def _head(space: Workspace) -> Path:
     """Return the file that holds the hash of the log's last line."""
     return space.private / "custody.head"
+
+
+def _read_head(space: Workspace) -> str:
+    """Return the hash that is kept of the log's last line; an empty text where none is kept."""
+    return _head(space).read_bytes().decode("ascii", "replace") if _head(space).exists() else ""
 
 
 def _hash(line: bytes) -> str:
