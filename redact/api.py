@@ -55,7 +55,8 @@ def run(
     """
     chosen = settings or Settings()
     eyes = _or_installed(detectors, chosen)
-    return pipeline.run(Path(clip), custody.open_workspace(Path(output)), chosen, eyes, progress)
+    with custody.hold(space := custody.open_workspace(Path(output))):
+        return pipeline.run(Path(clip), space, chosen, eyes, progress)
 
 
 def analyse(
@@ -73,7 +74,8 @@ def analyse(
     """
     chosen = settings or Settings()
     eyes = _or_installed(detectors, chosen)
-    return pipeline.analyse(Path(clip), custody.open_workspace(Path(output)), chosen, eyes, progress)[0]
+    with custody.hold(space := custody.open_workspace(Path(output))):
+        return pipeline.analyse(Path(clip), space, chosen, eyes, progress)[0]
 
 
 def render(
@@ -98,7 +100,8 @@ def render(
     """
     read, where = _plan_and_clip(plan, clip)
     eyes = pipeline.load_eyes(read.settings) if detectors is None else detectors
-    return pipeline.release(read, where, custody.open_workspace(Path(output)), eyes, progress)
+    with custody.hold(space := custody.open_workspace(Path(output))):
+        return pipeline.release(read, where, space, eyes, progress)
 
 
 def verify(

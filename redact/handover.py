@@ -68,7 +68,7 @@ def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[
     """
     report = custody.read_log(space)
     custody.require_whole(report, "It cannot say what was released.")
-    return {entry["name"]: entry for entry in report.entries if entry["operation"] == operation}
+    return custody.released(report.entries, operation)
 
 
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:

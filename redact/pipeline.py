@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,9 @@ def analyse(
     if path.exists() and not settings.overwrite:
         raise OutputError(
             f"There is already a plan for this clip: {path}.",
-            "Render it with `redact render`, or use --overwrite to make it anew; changes made by hand are lost then.",
+            "Render it with `redact render`, or use --overwrite to make it anew.",
         )
+    _keep_decisions(path)
     plan = _look_and_plan(clip, path, space, settings, detectors, progress)
     custody.write_private(path, to_bytes(dump_plan(plan)))
     return plan, path
@@ -132,12 +134,45 @@ def release(
         raise ReviewRequired(f"{what} was found in {clip.name}. That may be wrong, so it was not released.")
     partial = custody.private_path(space, clip, plan.source.sha256, ".partial" + suffix)
     _remove(partial)
+    kept = _Kept(custody.private_path(space, clip, plan.source.sha256, ".plan.json"))
     try:
-        plan, verdict = _render_until_clean(plan, clip, partial, space, details, detectors, progress, executor)
-        copy = custody.release(space, partial, plan, verdict, clip)
+        sha256, plan, verdict = _render_until_clean(
+            plan, clip, partial, kept, space, details, detectors, progress, executor
+        )
+        copy = custody.release(space, partial, sha256, plan, verdict, clip)
     finally:
         _remove(partial)
     return Outcome(clip, plan, verdict, copy)
+
+
+class _Kept:
+    """The file of a plan of which a copy is made: it may be written as long as nobody else has done so.
+
+    Args:
+        path: the file; there may be none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._data = self._read()
+
+    def write(self, plan: Plan) -> None:
+        """Write what has become of the plan.
+
+        Raises:
+            OutputError: it was changed meanwhile, or cannot be written.
+        """
+        if self._read() != self._data:
+            raise OutputError(
+                f"The plan {self._path} was changed while a copy was made of it. Nothing was released.",
+                "Make the copy again: `redact render PLAN -o OUT`.",
+            )
+        self._data = to_bytes(dump_plan(plan))
+        custody.write_private(self._path, self._data)
+
+    def _read(self) -> bytes:
+        """Return what is on disk; nothing where no file is."""
+        return self._path.read_bytes() if self._path.exists() else b""
 
 
 def _remove(partial: Path) -> None:
@@ -156,28 +191,30 @@ def _render_until_clean(
     plan: Plan,
     clip: Path,
     partial: Path,
+    kept: _Kept,
     space: Workspace,
     details: Mapping[str, Any],
     detectors: Sequence[Detector],
     progress: PassProgress,
     executor: Executor,
-) -> tuple[Plan, Verdict]:
-    """Render and verify, and do it again with what was found; return the plan and the verdict that passed."""
+) -> tuple[str, Plan, Verdict]:
+    """Render and verify, and do it again with what was found; return the copy's sha256, plan and verdict."""
     remaining = custody.private_path(space, clip, plan.source.sha256, ".remaining.png")
     for last in [False] * (ROUNDS - 1) + [True]:
         made = executor.submit(rendering.render_beside, plan, clip, partial, progress=progress("render")).result()
         made.replace(partial)
+        sha256 = hash_file(partial)
         custody.record(space, "render", {**details, **_put_in(plan.settings), "settings": to_plain(plan.settings)})
         findings = executor.submit(_verify, partial, plan, clip, detectors, progress=progress("verify")).result()
         verdict = findings.verdict
         custody.record(space, "verify", {**details, "passed": verdict.passed, "checks": to_plain(verdict.checks)})
         if verdict.passed:
             remaining.unlink(missing_ok=True)
-            return plan, verdict
+            return sha256, plan, verdict
         if last or not findings.faces:
             break
         partial.unlink()
-        plan = _repair(plan, clip, findings, space, detectors, progress, executor)
+        plan = _repair(plan, clip, findings, kept, space, detectors, progress, executor)
     found = "; ".join(f"{check.name}: {check.figure}" for check in verdict.findings)
     sheet = _draw_remaining(plan, partial, findings, remaining, progress)
     raise VerificationError(f"The copy of {clip.name} did not pass: {found}.", sheet)
@@ -197,6 +234,7 @@ def _repair(
     plan: Plan,
     clip: Path,
     findings: Findings,
+    kept: _Kept,
     space: Workspace,
     detectors: Sequence[Detector],
     progress: PassProgress,
@@ -207,9 +245,7 @@ def _repair(
     given = clip, seen, findings.timeline, plan.settings, detectors
     chains = executor.submit(analysis.follow, *given, progress=progress("follow again")).result()
     repaired = analysis.add_faces(plan, chains, findings.timeline)
-    custody.write_private(
-        custody.private_path(space, clip, plan.source.sha256, ".plan.json"), to_bytes(dump_plan(repaired))
-    )
+    kept.write(repaired)
     added = len(repaired.tracks) - len(plan.tracks)
     custody.record(space, "repair", {"clip": str(clip), "source_sha256": plan.source.sha256, "tracks_added": added})
     return repaired
@@ -291,6 +327,20 @@ def _look_and_plan(
     return plan
 
 
+def _keep_decisions(path: Path) -> None:
+    """Refuse to make a plan anew in which a person has decided something.
+
+    Raises:
+        OutputError: there is one.
+    """
+    with suppress(InputError, PlanError):  # there is none, or it is damaged
+        if edits := read_plan(path).edits:
+            raise OutputError(
+                f"The plan {path} holds {len(edits)} decisions made by hand, which would be lost.",
+                "Make the copy again from it: `redact render PLAN -o OUT --overwrite`. Or move the plan away first.",
+            )
+
+
 def _reusable_plan(path: Path, settings: Settings, models: Mapping[str, str]) -> Plan | None:
     """Return the plan of an earlier run with the settings of this one, or None where there is none.
 
@@ -298,6 +348,8 @@ def _reusable_plan(path: Path, settings: Settings, models: Mapping[str, str]) ->
         OutputError: there is one that was made otherwise, which would be lost.
         PlanError: there is one that cannot be read.
     """
+    if settings.overwrite:
+        _keep_decisions(path)
     if settings.overwrite or not path.exists():
         return None
     plan = read_plan(path)

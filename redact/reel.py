@@ -81,6 +81,7 @@ def make(space: Workspace, wish: Wish, detectors: Sequence[Detector], progress: 
         custody.write_private(partial, b"")  # whoever encodes into it leaves its mode as it is
         _write(film, partial, wish.audio, progress("render"))
         _check_unchanged(copies, entries)
+        sha256 = hash_file(partial)
         verdict, seen = _check(film, partial, wish.audio, detectors, progress("verify"))
         joined = {path.name: entries[path.name]["copy_sha256"] for path in copies}
         files = {name: hash_file(path) for name in ("captions", "audio", "font") if (path := getattr(wish, name))}
@@ -91,7 +92,7 @@ def make(space: Workspace, wish: Wish, detectors: Sequence[Detector], progress: 
             raise VerificationError(f"The film did not pass: {found}{seen}.", ADVICE if seen else None)
         parts = [json.loads(entries[path.name]["statement"]) for path in copies]
         statement = _make_statement(parts, wish, verdict)
-        target = custody.publish(space, partial, lambda: custody.next_name(space, "film"), details, statement)
+        target = custody.publish(space, partial, sha256, lambda: custody.next_name(space, "film"), details, statement)
     finally:
         partial.unlink(missing_ok=True)
     return target, verdict

@@ -61,7 +61,7 @@ class Work:
 
 def collect(space: Workspace, log: LogReport) -> list[Work]:
     """Return what became of every plan in a private folder, in the order of their names, and of copies without one."""
-    found = []
+    found, released = [], custody.released(log.entries)
     for path in sorted(space.private.glob("*.plan.json")):
         try:
             plan = load_plan(path.read_text("utf-8"))
@@ -70,20 +70,21 @@ def collect(space: Workspace, log: LogReport) -> list[Work]:
             continue
         excerpt = custody.identity(plan.source.sha256, plan.settings)
         last = {e["operation"]: e for e in log.entries if excerpt.items() <= e.items()}
-        verified, released, held = (last.get(name, {}) for name in ("verify", "release", "hold back"))
-        copy = released.get("name", "")
+        verified, held = (last.get(name, {}) for name in ("verify", "hold back"))
+        copies: list[Mapping[str, Any]] = [e for e in released.values() if excerpt.items() <= e.items()]
+        copy = max(copies, key=lambda e: e["number"], default={})
         found.append(
             Work(
                 path.name,
                 plan,
                 tuple(verified.get("checks", ())),
-                copy,
+                copy.get("name", ""),
                 "" if copy else str(held.get("reason", "")),
-                bool(copy) and not _agrees(json.loads(released["statement"]), plan),
+                bool(copy) and not _agrees(json.loads(copy["statement"]), plan),
             )
         )
     named = {work.copy for work in found}
-    loose = {e["name"]: e for e in log.entries if e["operation"] == "release" and e["name"] not in named}
+    loose = {name: e for name, e in released.items() if name not in named}
     return [*found, *(Work(name, None, copy=name, joined=tuple(e.get("joined", ()))) for name, e in loose.items())]
 
 
@@ -114,7 +115,7 @@ def public_report(entries: Iterable[Mapping[str, Any]], folder: Path) -> str:
         entries: of the log.
         folder: where the copies are; those that are not there any more are left out.
     """
-    statements = {e["name"]: json.loads(e["statement"]) for e in entries if e["operation"] == "release"}
+    statements = {name: json.loads(e["statement"]) for name, e in custody.released(entries).items()}
     parts = []
     for name, said in sorted(statements.items()):
         if (folder / name).exists():

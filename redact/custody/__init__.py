@@ -9,19 +9,19 @@ from redact.custody.folders import (
     hold,
     is_held,
     locate_workspace,
-    next_name,
     open_workspace,
     portable_name,
     private_path,
     suffix_of,
     write_private,
 )
-from redact.custody.log import LogReport, log_length, read_log, record, require_whole
+from redact.custody.log import LogReport, log_length, read_log, record, released, require_whole
 from redact.custody.releasing import (
     STATEMENT_SUFFIX,
     Released,
     find_released,
     identity,
+    next_name,
     publish,
     release,
     release_name,
@@ -53,6 +53,7 @@ __all__ = [
     "record",
     "release",
     "release_name",
+    "released",
     "require_whole",
     "suffix_of",
     "write_private",

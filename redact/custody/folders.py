@@ -157,9 +157,3 @@ def portable_name(stem: str) -> str:
     name = UNPORTABLE.sub("_", unicodedata.normalize("NFC", stem))
     name = name.encode()[:LONGEST_STEM].decode("utf-8", "ignore").rstrip(" .")
     return name if name and not DEVICES.fullmatch(name) else f"_{name}"
-
-
-def next_name(space: Workspace, kind: str = "excerpt") -> str:
-    """Return the first neutral name after those in use."""
-    used = [int(m[1]) for p in space.release.iterdir() if (m := re.match(rf"{kind}-(\d+)\.", p.name))]
-    return f"{kind}-{max(used, default=0) + 1:04d}"

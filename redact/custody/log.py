@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ FIRST_HASH = "0" * 64
 BLOCK_BYTES = 1 << 16  # of the end of the log that are read first: more than nearly every line has
 TEXTS = {
     "release": ("name", "copy_sha256", "statement"),
+    "not release": ("name",),
     "report": ("name", "sha256"),
 }  # that lines of a kind must hold
 
@@ -116,6 +117,22 @@ def _changed_end() -> PlanError:
         "The last line of the log is not as it was written. Nothing is added to it.",
         "Find out who could write to the folder, and put back a backup of the log; or give another folder to -o.",
     )
+
+
+def released(entries: Iterable[Mapping[str, Any]], operation: str = "release") -> dict[str, Mapping[str, Any]]:
+    """Return the last lines about what was released, by its name.
+
+    Args:
+        entries: lines of the log.
+        operation: "release" for copies, "report" for public pages.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        if entry["operation"] == operation:
+            found.setdefault(entry["name"], []).append(entry)
+        elif entry["operation"] == f"not {operation}":  # it was to be, but could not be moved
+            found.get(entry["name"], [entry]).pop()
+    return {name: lines[-1] for name, lines in found.items() if lines}
 
 
 @dataclass(frozen=True)

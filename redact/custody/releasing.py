@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from redact.custody.folders import Workspace, copy_path, next_name, portable_name, write_private
+from redact.custody.folders import COPY_SUFFIXES, Workspace, copy_path, portable_name, write_private
 from redact.custody.log import read_line, record
 from redact.custody.statement import make_statement
 from redact.disk import sync_folder, unwritable
@@ -24,6 +24,7 @@ from redact.plan import Plan, Settings, Verdict
 from redact.records import to_bytes, to_plain
 
 STATEMENT_SUFFIX = ".statement.json"
+RELEASED = b'"release"'  # what is in each line about one
 READABLE = 0o644  # what is released is for everybody
 
 
@@ -33,7 +34,8 @@ def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Set
     Neutral names are counted up; an excerpt that was released before keeps its name, so that it can be replaced.
 
     Raises:
-        OutputError: the copy exists already and may not be overwritten, is the clip itself, or has another suffix.
+        OutputError: the copy exists already and may not be overwritten, is the clip itself, or has another suffix; or
+            what is there under its name is of another clip.
     """
     if space.copy is not None:
         if space.copy.suffix.lower() != suffix:
@@ -48,17 +50,48 @@ def release_name(space: Workspace, clip: Path, source_sha256: str, settings: Set
         raise OutputError(f"The copy would replace the clip itself: {target}.", "Choose another output with -o.")
     if target.exists() and not settings.overwrite:
         raise OutputError(f"{target} exists already.", "Use --overwrite to replace it, or choose another output.")
+    if (other := _of_another(space, name, source_sha256)) and (space.copy is None or not target.exists()):
+        raise OutputError(
+            f"{other} is of another clip than {clip.name}, and would be replaced.",
+            "Choose another output with -o for one of them; or leave --keep-names out.",
+        )
     return name
 
 
-def release(space: Workspace, partial: Path, plan: Plan, verdict: Verdict, clip: Path) -> Path:
+def _of_another(space: Workspace, name: str, source_sha256: str) -> Path | None:
+    """Return a file that is there under the name of a copy, and was released for another clip; None where none is."""
+    written = to_bytes(json.dumps(name, ensure_ascii=False)[1:-1])
+    last = [entry for entry in _releases(space, written) if Path(entry["name"]).stem == name][-1:]
+    if not last or last[0].get("source_sha256") == source_sha256:
+        return None
+    there = [copy_path(space, name, suffix) for suffix in COPY_SUFFIXES]
+    return next((p for p in (*there, there[0].with_name(name + STATEMENT_SUFFIX)) if p.exists()), None)
+
+
+def next_name(space: Workspace, kind: str = "excerpt") -> str:
+    """Return the first neutral name after those in use, and after those that were: copies may have been moved away."""
+    log = space.log.read_text("utf-8", "replace") if space.log.exists() else ""
+    names = [*(path.name for path in space.release.iterdir()), *re.findall(rf'"name": "({kind}-\d+\.)', log)]
+    used = [int(m[1]) for name in names if (m := re.match(rf"{kind}-(\d+)\.", name))]
+    return f"{kind}-{max(used, default=0) + 1:04d}"
+
+
+def release(space: Workspace, partial: Path, sha256: str, plan: Plan, verdict: Verdict, clip: Path) -> Path:
     """Move a checked copy of a clip to the release folder, with its statement. The log is written first.
+
+    Args:
+        space: where it is released.
+        partial: the copy in the private folder.
+        sha256: of what was checked.
+        plan: that it was made from.
+        verdict: what checking it has shown.
+        clip: that it is a copy of.
 
     Returns:
         Where the copy is.
 
     Raises:
-        OutputError: it cannot be moved.
+        OutputError: it is not what was checked, or cannot be moved.
     """
     details = {
         "clip": clip.name,
@@ -70,12 +103,13 @@ def release(space: Workspace, partial: Path, plan: Plan, verdict: Verdict, clip:
     def name() -> str:
         return release_name(space, clip, plan.source.sha256, plan.settings, partial.suffix)
 
-    return publish(space, partial, name, details, make_statement(plan, verdict))
+    return publish(space, partial, sha256, name, details, make_statement(plan, verdict))
 
 
 def publish(
     space: Workspace,
     partial: Path,
+    sha256: str,
     choose_name: Callable[[], str],
     details: Mapping[str, Any],
     statement: Mapping[str, Any],
@@ -87,6 +121,7 @@ def publish(
     Args:
         space: where it is released.
         partial: the file in the private folder.
+        sha256: of what was checked.
         choose_name: returns its name in the release folder, without suffix.
         details: what the log says of it besides its name, its hash and its statement.
         statement: what is published with it.
@@ -95,22 +130,32 @@ def publish(
         Where the file is.
 
     Raises:
-        OutputError: it cannot be moved.
+        OutputError: it is not what was checked, or cannot be moved.
     """
     text = json.dumps(statement, indent=1, ensure_ascii=False) + "\n"
     try:
         with partial.open("rb") as file, _one_at_a_time(space):
             os.fsync(file.fileno())
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise OutputError(
+                    f"{partial} is not the file that was checked. It was not released.",
+                    "Find out what else writes to that folder, and run the same command again.",
+                )
             name = choose_name()
             target = copy_path(space, name, partial.suffix)
             record(space, "release", {"name": target.name, **details, "copy_sha256": sha256, "statement": text})
-            draft = space.private / f"{name}{STATEMENT_SUFFIX}"
-            write_private(draft, to_bytes(text))
-            draft.chmod(READABLE)
-            partial.chmod(READABLE)
-            draft.replace(target.with_name(name + STATEMENT_SUFFIX))
-            os.replace(partial, target)
+            try:
+                draft = space.private / f"{name}{STATEMENT_SUFFIX}"
+                write_private(draft, to_bytes(text))
+                draft.chmod(READABLE)
+                partial.chmod(READABLE)
+                draft.replace(target.with_name(name + STATEMENT_SUFFIX))
+                os.replace(partial, target)
+            except (OSError, OutputError) as error:
+                record(space, "not release", {"name": target.name, "reason": str(error)})
+                if not target.exists():
+                    target.with_name(name + STATEMENT_SUFFIX).unlink(missing_ok=True)
+                raise
             sync_folder(target.parent)
     except OSError as error:
         raise unwritable(space.copy or space.release, error) from error
@@ -163,7 +208,7 @@ def find_released(space: Workspace, source_sha256: str, settings: Settings, afte
         after: number of the line of the log after which that has to be.
     """
     wanted = {**identity(source_sha256, settings), "settings": to_plain(settings)}
-    for entry in _releases(space, source_sha256):
+    for entry in _releases(space, source_sha256.encode()):
         if entry["number"] > after and wanted.items() <= entry.items():
             name = Path(entry["name"])
             copy = copy_path(space, name.stem, name.suffix)
@@ -173,20 +218,23 @@ def find_released(space: Workspace, source_sha256: str, settings: Settings, afte
     return None
 
 
-def _releases(space: Workspace, source_sha256: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of the log about copies of a clip that were released; those that cannot be read are left out."""
+def _releases(space: Workspace, text: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of the log about copies that were released, in which a text stands.
+
+    Those that cannot be read are left out.
+    """
     if not space.log.exists():
         return
     with space.log.open("rb") as file:
         for line in file:
-            entry = read_line(line) if source_sha256.encode() in line else None
+            entry = read_line(line) if RELEASED in line and text in line else None
             if entry and entry["operation"] == "release" and isinstance(entry.get("number"), int):
                 yield entry
 
 
 def _known_name(space: Workspace, excerpt: Mapping[str, Any]) -> str | None:
     """Return the neutral name under which this very excerpt was released before."""
-    entries = _releases(space, excerpt["source_sha256"])
+    entries = _releases(space, excerpt["source_sha256"].encode())
     names = [Path(entry["name"]).stem for entry in entries if excerpt.items() <= entry.items()]
     neutral = [name for name in names if re.fullmatch(r"excerpt-\d+", name)]
     return neutral[-1] if neutral else None

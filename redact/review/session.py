@@ -250,16 +250,17 @@ class Session:
             details = {"by": by.who, "frames_seen": frames_seen, "doubts_left": len(signed.doubts)}
 
             def work(progress: Progress) -> dict[str, Any]:
-                self._save(signed)
-                custody.record(self.desk.space, "sign off", {"clip": self.desk.clip.name, **details})
-                asked = replace(signed.settings, overwrite=overwrite, allow_empty=allow_empty)
-                try:
-                    outcome = pipeline.release(
-                        signed.with_settings(asked), self.desk.clip, self.desk.space, self.desk.eyes(asked),
-                        progress.named,
-                    )  # fmt: skip
-                finally:
-                    self._take_repairs(signed)
+                with custody.hold(self.desk.space):
+                    self._save(signed)
+                    custody.record(self.desk.space, "sign off", {"clip": self.desk.clip.name, **details})
+                    asked = replace(signed.settings, overwrite=overwrite, allow_empty=allow_empty)
+                    try:
+                        outcome = pipeline.release(
+                            signed.with_settings(asked), self.desk.clip, self.desk.space, self.desk.eyes(asked),
+                            progress.named,
+                        )  # fmt: skip
+                    finally:
+                        self._take_repairs(signed)
                 statement = custody.make_statement(outcome.plan, outcome.verdict)
                 checks = [(c.name, c.passed, c.figure) for c in outcome.verdict.checks]
                 return {"copy": str(outcome.copy), "statement": statement, "checks": checks}
