@@ -6,7 +6,7 @@ PYTHON ?= python3
 OUT ?= out
 BIN := .venv/bin
 
-.PHONY: run test check oldest tables release sbom clean
+.PHONY: run test check oldest newest tables release sbom clean
 
 run: .venv/tool
 	$(BIN)/redact models fetch
@@ -38,6 +38,14 @@ oldest:
 	build/oldest/bin/redact models fetch
 	build/oldest/bin/python -m pytest --deselect \
 		tests/test_house.py::test_every_package_and_all_weights_stand_in_the_list_of_licences
+
+# Likewise with the newest, some of which (PyAV 19) only newer Pythons get. TESTS: which tests; all by default.
+newest: PYTHON := python3.13
+newest:
+	$(PYTHON) -m venv --clear build/newest
+	build/newest/bin/python -m pip install --quiet --editable ".[review,test,dev]"
+	build/newest/bin/redact models fetch
+	build/newest/bin/python -m pytest $(TESTS)
 
 # What the documents say of commands, options and licences, from the program and the packages.
 tables:
