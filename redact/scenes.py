@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import cv2
@@ -13,6 +14,8 @@ from redact.sightings import Timeline
 THUMBNAIL = 64, 36  # width and height at which frames are compared to find cuts
 CUT_LEVELS = 25.0  # mean difference of two thumbnails, of 255, from which there may be a cut
 CUT_FACTOR = 4.0  # and how many times the difference of the frames before it must be
+BACK_S = Fraction(1)  # within which a scene may come back after a flash, a black or a broken picture: it went on then
+BACK_LEVELS = 6.0  # mean difference of two thumbnails up to which a picture is of the same scene, by a still camera
 AFTER_CUT = 0.5  # of a cut's difference counts as usual after it: a camera too fast to measure is no cut at every frame
 
 CAMERA_SIDE = 320  # longer side in pixels of the pictures in which the camera's motion is measured
@@ -39,7 +42,8 @@ class Scene:
     """
 
     def __init__(self) -> None:
-        self._grey: NDArray[np.uint8] | None = None
+        self.grey: NDArray[np.uint8] | None = None  # the last picture, small
+        self._factor = 1.0  # how small
         self._usual = 0.0
 
     def show(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64], bool]:
@@ -48,22 +52,42 @@ class Scene:
         The first is the map (2, 3) that brings points of the picture before into this one, in pixels of the picture; it
         changes nothing where no motion of the whole can be told.
         """
-        factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
+        factor = self._factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
         size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)  # first: one colour is made smaller in a third of the time
-        before, self._grey = self._grey, np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        before, self.grey = self.grey, np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
         if before is None:
             return np.eye(2, 3), False
-        moved = _shared_motion(before, self._grey)
+        moved = _shared_motion(before, self.grey)
         if moved is None:
-            moved = _shared_shift(before, self._grey)
-        change = float(cv2.absdiff(to_thumbnail(before), to_thumbnail(self._grey)).mean())
+            moved = _shared_shift(before, self.grey)
+        change = _change(before, self.grey)
         cut = moved is None and change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
         self._usual = max(AFTER_CUT * change if cut else change, 0.8 * self._usual)
+        return self._in_pixels(moved), cut
+
+    def moved_since(self, before: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+        """Return how the camera moved from an earlier small picture to the last, or None where they are of two scenes.
+
+        That two pictures are one shifted is not believed here: of dark ones with a lamp it is said soon.
+        """
+        if self.grey is None or before.shape != self.grey.shape:
+            return None
+        moved = _shared_motion(before, self.grey)
+        same = moved is not None or _change(before, self.grey) <= BACK_LEVELS
+        return self._in_pixels(moved) if same else None
+
+    def _in_pixels(self, moved: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return a motion in pixels of the picture; none where it is not known."""
         if moved is None:
-            return np.eye(2, 3), cut
-        moved[:, 2] /= factor
-        return moved, False
+            return np.eye(2, 3)
+        moved[:, 2] /= self._factor
+        return moved
+
+
+def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """Return the mean difference of the thumbnails of two pictures, of 255."""
+    return float(cv2.absdiff(to_thumbnail(before), to_thumbnail(after)).mean())
 
 
 def _shared_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float64] | None:
@@ -95,8 +119,21 @@ def _shared_shift(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArra
     return np.array([[1, 0, x], [0, 1, y]], np.float64) if response >= SHIFT_RESPONSE else None
 
 
+@dataclass(frozen=True)
+class _Left:
+    """A scene that was left a moment ago: the frame that did so, when, and the small picture before it."""
+
+    frame: int
+    time: Fraction
+    grey: NDArray[np.uint8]
+
+
 class Clock:
-    """Makes the time line of frames that are shown to it in order."""
+    """Makes the time line of frames that are shown to it in order.
+
+    A scene that comes back at once has gone on: nothing is covered across a cut, and one black picture must not end the
+    cover of whoever was seen before it.
+    """
 
     def __init__(self) -> None:
         self._scene = Scene()
@@ -104,19 +141,38 @@ class Clock:
         self._times: list[Fraction] = []
         self._cuts: list[int] = []
         self._camera: list[tuple[float, ...]] = []
+        self._left: list[_Left] = []
 
     def show(self, picture: NDArray[np.uint8], frame: int, time: Fraction) -> bool:
-        """Take the next frame; return whether it begins a scene."""
+        """Take the next frame; return whether it seems to begin a scene. That may turn out to be wrong later."""
+        before = self._scene.grey
         camera, cut = self._scene.show(picture)
         if not self._times:
             self._first = frame
-        if cut:
+        self._left = [left for left in self._left if time - left.time <= BACK_S]
+        back = self._come_back()
+        if back is not None:
+            camera = back
+        elif cut and before is not None:
             self._cuts.append(frame)
+            self._left.append(_Left(frame, time, before))
         self._times.append(time)
         moved = tuple(round(float(v), 6) for v in camera.flat)
         same = bool(self._camera) and self._camera[-1] == moved  # a camera that stands takes the room of one motion
         self._camera.append(self._camera[-1] if same else moved)
         return cut
+
+    def _come_back(self) -> NDArray[np.float64] | None:
+        """Take back that a scene was left, if the last picture is of it; return how the camera moved meanwhile."""
+        for n, left in enumerate(self._left):
+            moved = self._scene.moved_since(left.grey)
+            if moved is not None:
+                self._left = self._left[:n]
+                self._cuts = [cut for cut in self._cuts if cut < left.frame]
+                at = left.frame - self._first
+                self._camera[at:] = [tuple(np.eye(2, 3).flat)] * (len(self._camera) - at)
+                return moved
+        return None
 
     @property
     def timeline(self) -> Timeline:

@@ -33,7 +33,7 @@ class Stretch:
     Attributes:
         first: index of its first frame.
         times: presentation time of each of its frames.
-        cuts: indexes of those that begin a new scene.
+        cuts: indexes of those that seemed to begin a new scene.
         digest: of its frames, by which they are known again.
     """
 
@@ -108,19 +108,22 @@ def survey(clip: Path, settings: Settings, segment: int, progress: Progress) -> 
         InputError: as `go_through`.
     """
     digests: list[Digest] = []
+    cuts: list[int] = []  # also those that turned out to be none: the same looks are taken as in one go
     count = itertools.count()
 
     def show(frame: Frame, cut: bool) -> None:
         if next(count) % segment == 0:
             digests.append(Digest())
         digests[-1].add(frame)
+        if cut:
+            cuts.append(frame.index)
 
     whole = go_through(clip, settings, show, progress)
     line, stretches = whole.timeline, []
     for n, digest in zip(range(0, len(line.times), segment), digests, strict=True):
         first, times = line.first + n, line.times[n : n + segment]
-        cuts = tuple(cut for cut in line.cuts if first <= cut < first + len(times))
-        stretches.append(Stretch(first, times, cuts, digest.hexdigest()))
+        here = tuple(cut for cut in cuts if first <= cut < first + len(times))
+        stretches.append(Stretch(first, times, here, digest.hexdigest()))
     return replace(whole, stretches=tuple(stretches))
 
 

@@ -19,6 +19,7 @@ from redact.following import (
     _Chain,
 )
 from redact.plan import FLOW, Detection
+from redact.scenes import Clock
 from redact.sightings import Timeline
 from redact.tracking import LEAD_S, link
 from tests.walks import (
@@ -88,6 +89,15 @@ def test_nothing_is_carried_over_a_cut() -> None:
     pictures = film(60, still, cuts=(25, 45))
     (chain,) = follow(pictures, [sightings(still, range(30, 41))], timeline(60, cuts=(25, 45)))
     assert reach(chain) == (25, 44)
+
+
+def test_one_black_picture_does_not_end_what_is_followed() -> None:
+    pictures, clock = film(60, still), Clock()
+    pictures[31] = np.zeros_like(pictures[0])
+    for n, picture in enumerate(pictures):
+        clock.show(picture, n, Fraction(n, RATE))
+    (chain,) = follow(pictures, [sightings(still, range(10, 31))], clock.timeline)
+    assert reach(chain)[1] == 59
 
 
 def test_a_face_that_leaves_the_picture_is_carried_to_its_edge_and_no_farther() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import cv2
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redact.scenes import Scene
+from redact.scenes import Clock, Scene
 from redact.sightings import Timeline
 
 WIDTH, HEIGHT = 480, 360
@@ -192,3 +192,39 @@ def test_what_scene_measures_is_what_the_timeline_moves_by() -> None:
     line = Timeline(0, tuple(Fraction(n, 25) for n in range(6)), (), camera)
     truth = films[5][1] @ np.linalg.inv(films[0][1]) @ (200, 150, 1)
     assert np.abs(np.array(line.moved(200, 150, 0, 5)) - truth[:2]).max() < 2
+
+
+def timeline_of(pictures: Iterable[np.ndarray]) -> Timeline:
+    clock = Clock()
+    for n, picture in enumerate(pictures):
+        clock.show(picture, n + 7, Fraction(n, 25))
+    return clock.timeline
+
+
+def panned(n: int) -> np.ndarray:
+    return ground()[300 : 300 + HEIGHT, 200 + 3 * n : 200 + 3 * n + WIDTH]
+
+
+@pytest.mark.parametrize("length", [1, 2, 12])
+@pytest.mark.parametrize("what", ["black", "white", "noise", "another scene"])
+def test_a_scene_that_comes_back_at_once_has_gone_on(what: str, length: int) -> None:
+    noise, elsewhere = np.random.default_rng(2), ground(9)
+    shown = {
+        "black": lambda n: np.zeros((HEIGHT, WIDTH, 3), np.uint8),
+        "white": lambda n: np.full((HEIGHT, WIDTH, 3), 255, np.uint8),
+        "noise": lambda n: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8),
+        "another scene": lambda n: elsewhere[n : n + HEIGHT, 5 * n : 5 * n + WIDTH],
+    }[what]
+    line = timeline_of(shown(n) if 20 <= n < 20 + length else panned(n) for n in range(50))
+    assert line.cuts == ()
+    x, y = line.moved(300, 200, 7 + 10, 7 + 48)
+    assert abs(x - (300 - 3 * 38)) < 3
+    assert abs(y - 200) < 3
+
+
+@pytest.mark.parametrize(("length", "cuts"), [(40, 2), (None, 1)])
+def test_a_scene_that_does_not_come_back_within_a_second_has_ended(length: int | None, cuts: int) -> None:
+    elsewhere = ground(9)
+    end = 90 if length is None else 20 + length
+    line = timeline_of(elsewhere[:HEIGHT, 5 * n : 5 * n + WIDTH] if 20 <= n < end else panned(n) for n in range(90))
+    assert line.cuts == (27, 67)[:cuts]
