@@ -70,6 +70,17 @@ def test_a_texture_of_the_same_brightness_is_a_change() -> None:
     assert changed_blocks(to_grey(np.full_like(BACKGROUND, 108)), to_grey(board)).any()
 
 
+@pytest.mark.parametrize("light", [0.04, 0.1, 0.3, 1.0])
+def test_a_small_face_is_a_change_however_dark_it_is(light: float) -> None:
+    room, entered = (
+        to_grey(np.asarray((picture * light).round(), np.uint8))
+        for picture in (BACKGROUND, with_face(BACKGROUND, 0.2, 200, 150))
+    )
+    rows, columns = np.nonzero(changed_blocks(room, entered))
+    assert len(rows) >= 6
+    assert (rows.min() * 8 >= 144, columns.min() * 8 >= 192) == (True, True)
+
+
 def test_somebody_who_fades_in_over_three_seconds_is_a_change_since_the_last_look_not_since_the_frame_before() -> None:
     shares = [n / 75 for n in range(76)]
     pictures = [to_grey(noisy(with_face(BACKGROUND, 0.4, 100, 60, share), n)) for n, share in enumerate(shares)]
