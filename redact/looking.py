@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from redact.crew import Crew
 from redact.detectors import Detector, NearDetector, PacedDetector, detect
 from redact.detectors.looks import Look, once
-from redact.geometry import Box, join
+from redact.geometry import Box, covered_share, join
 from redact.plan import Detection, Looked
 from redact.scenes import to_thumbnail
 from redact.sightings import Part
@@ -32,6 +32,7 @@ Picture = NDArray[np.uint8]
 KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
 RARE_KEY_S = 2 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
+IN_FACE = 0.7  # share of what was taken for text from which it is a sure face that it lies in
 CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
 CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
 AROUND = 1 / 12  # of the picture's longer side that is looked at on each side of what has changed,
@@ -87,7 +88,11 @@ class Gaze:
         due = [paced.detector for paced in self._paced if paced.is_due(time, thumbnail, cut)]
         side = max(picture.shape[:2])
         cheap = cheap_looks(side, self._fast)
-        wanted = [(cheap[frame % len(cheap)],), *([deep_looks(side)] if key else [])]
+        begins = cut or not self._glances  # no other frame need come after it
+        wanted: list[tuple[Look, ...]] = [
+            (look,) for look in (dict.fromkeys(cheap) if begins else [cheap[frame % len(cheap)]])
+        ]
+        wanted += [deep_looks(side)] if key else []
         glance = _Glance(time, self._give(wanted, picture, frame, time) if self._faces else [])
         self._glances.append(glance)
         if key:
@@ -179,7 +184,7 @@ class _Glance:
 
     Attributes:
         time: of the frame.
-        kinds: the looks for faces: the cheap one, and at key frames the deep ones.
+        kinds: the looks for faces: the cheap one, all of them where a scene begins, and at key frames the deep ones.
         others: what paced detectors see in it, where they look.
     """
 
@@ -193,8 +198,8 @@ class _Glance:
 
     def faces(self) -> list[Detection]:
         """Return the faces that were seen; it waits for them."""
-        seen, *deep = [kind.result().detections for kind in self.kinds] or [[]]
-        return once([*seen, *deep[0]]) if deep else seen
+        seen = [d for kind in self.kinds for d in kind.result().detections]
+        return once(seen) if len(self.kinds) > 1 else seen
 
     def is_new(self) -> bool:
         """Return whether deep looks saw something surely that the cheap one did not."""
@@ -295,6 +300,4 @@ def _at(look: Look, part: Box, picture: Picture) -> Look:
 
 def _is_face(text: Detection, faces: Sequence[Detection]) -> bool:
     """Return whether what was taken for text is a face: detectors of text see them in small portraits."""
-    x, y = text.box.center
-    sure = [d.box for d in faces if d.score >= NEW_SCORE]
-    return any(box.x0 <= x < box.x1 and box.y0 <= y < box.y1 for box in sure)
+    return any(d.score >= NEW_SCORE and covered_share(text.box, d.box) >= IN_FACE for d in faces)
