@@ -48,8 +48,8 @@ SWELLS = 1.3  # or so many times as large or small as the one before,
 AGAIN_S = Fraction(8, 25)  # but no chain is looked at again sooner than this
 LOOK_SCORE = 0.2  # from which a small look counts
 # A weak sighting of a clock must not take the place of a face that moves on: where flow believes this share of the
-# points, and has come that many sizes away from the next sighting of the chain, both are covered.
-OWN_TRUST, ELSEWHERE = 0.7, 1.0
+# points, and has come farther from the next sighting of the chain than `NEAR`, both are covered.
+OWN_TRUST = 0.7
 NEAR = 0.6  # how far a sighting may lie from where the box was carried, in sizes, to take over
 MAX_RATIO = 1.5  # and how many times as large or small it may be
 
@@ -273,7 +273,7 @@ class Follower:
     def _step(self, walks: Sequence[_Walk], a: _Kept, b: _Kept) -> list[_Walk]:
         """Carry walks by one frame; return those that go on."""
         way = 1 if b.frame > a.frame else -1
-        going = [w for w in walks if (w.until - b.frame) * way >= 0 and (way > 0 or b.frame not in w.chain.seen)]
+        going = [w for w in walks if (w.until - b.frame) * way >= 0]
         if not going:
             return []
         scale = b.grey.shape[1] / b.width
@@ -290,7 +290,7 @@ class Follower:
         for walk, trust in zip(going, trusts, strict=True):
             seen = walk.chain.seen.get(b.frame)
             if seen and trust >= OWN_TRUST and _is_elsewhere(seen, walk):
-                self._part(walk)
+                self._part(walk, way)
         arriving = zip(going, map(float, trusts), strict=True)
         on = [w for w, trust in arriving if b.frame not in w.chain.seen and self._goes_on(w, b, trust)]
         self._look_ahead(on, b)
@@ -307,15 +307,16 @@ class Follower:
         walk.chain.carried.append(walk.path[-1])
         return True
 
-    def _part(self, walk: _Walk) -> None:
+    def _part(self, walk: _Walk, way: int) -> None:
         """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""
         start, chain = walk.start.frame, walk.chain
         # What was long before, the first chain covers.
-        begin = self._timeline.first_from(self._timeline.time(start) - FOLLOW_S)
-        frames = chain.frames[bisect_left(chain.frames, begin) : bisect_left(chain.frames, start + 1)]
+        far = self._timeline.first_from(self._timeline.time(start) - way * FOLLOW_S)
+        low, high = sorted((start, far))
+        frames = chain.frames[bisect_left(chain.frames, low) : bisect_left(chain.frames, high + 1)]
         seen = {frame: chain.seen[frame] for frame in frames}
         walk.chain = _Chain(seen, [*walk.path], answers={f: said for f, said in chain.answers.items() if f in seen})
-        walk.until = self._reach(walk.chain, start, 1)
+        walk.until = self._reach(walk.chain, start, way)
         self._chains.append(walk.chain)
 
     def _look_ahead(self, walks: Sequence[_Walk], at: _Kept) -> None:
@@ -364,7 +365,7 @@ def _is_bridged(chain: _Chain, frame: int) -> bool:
 def _is_elsewhere(seen: Detection, walk: _Walk) -> bool:
     """Return whether the sighting of a face is too far from where it was carried to be of the same."""
     size = math.sqrt(max(1.0, float(np.prod(walk.row[2:] - walk.row[:2]))))
-    return seen.label == "face" and math.dist((walk.row[:2] + walk.row[2:]) / 2, seen.box.center) > ELSEWHERE * size
+    return seen.label == "face" and math.dist((walk.row[:2] + walk.row[2:]) / 2, seen.box.center) > NEAR * size
 
 
 def _row(box: Box) -> Rows:

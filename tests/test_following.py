@@ -161,17 +161,19 @@ def test_a_gap_is_filled_from_both_sides_also_where_the_motion_is_a_curve() -> N
     assert ways == [1, *[2] * 29, 1]
 
 
-def test_a_wrong_sighting_does_not_take_the_place_of_a_face_that_moves_on() -> None:
+@pytest.mark.parametrize("away", [50, 70, 90])
+@pytest.mark.parametrize("later", [True, False])
+def test_a_wrong_sighting_does_not_take_the_place_of_a_face_that_moves_on(later: bool, away: int) -> None:
     def clock(n: int) -> Place:
-        return straight(30)[0], straight(30)[1] + 90
+        return straight(30)[0], straight(30)[1] + away
 
-    seen = [*sightings(straight, range(10, 31)), *sightings(clock, [34], 0.4)]
-    chains = follow(film(60, straight), [seen])
-    assert uncovered(chains, timeline(60), straight, range(10, 46)) == []
-    assert uncovered(chains, timeline(60), clock, [34]) == []
-    first, own = chains
-    assert [d for d in own if d.detector != FLOW] == seen[:-1]
-    assert all(d in first for d in seen)
+    seen, wrong = sightings(straight, range(25, 36)), sightings(clock, [39 if later else 21], 0.4)
+    whole = sorted([*seen, *wrong], key=lambda d: d.frame)
+    chains = follow(film(70, straight), [whole])
+    assert uncovered(chains, timeline(70), straight, range(15, 46)) == []
+    assert uncovered(chains, timeline(70), clock, [wrong[0].frame]) == []
+    assert all(d in chains[0] for d in whole)
+    assert seen in [[d for d in own if d.detector != FLOW] for own in chains[1:]]
 
 
 def test_a_sighting_where_a_face_was_carried_to_goes_on_with_the_chain() -> None:
