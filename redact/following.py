@@ -78,7 +78,7 @@ class _Chain:
         self.frames = sorted(self.seen)
         self.best = max(self.sightings(), key=lambda d: d.score)
         self.counts: bool | None = None  # None: not known yet
-        self.asked: list[Detection] | None = None
+        self.asked: set[int] | None = None  # frames
 
     def sightings(self) -> list[Detection]:
         """Return the sightings in the order of their frames."""
@@ -178,17 +178,17 @@ class Follower:
 
     def _ask(self, chain: _Chain, picture: Picture, frame: int) -> None:
         """Ask about the sighting of a chain in a frame, where it is one of its best and no answer was enough yet."""
-        if self._judge is None or chain.seen[frame] not in self._to_ask(chain):
+        if self._judge is None or frame not in self._to_ask(chain):
             return
         if not any(answer.result() >= IS_FACE for answer in chain.answers.values()):
             chain.answers[frame] = self._crew.give(self._judge.ask, picture, chain.seen[frame])
 
-    def _to_ask(self, chain: _Chain) -> list[Detection]:
-        """Return the sightings of a chain that are to be asked about: none of what others see, or say."""
+    def _to_ask(self, chain: _Chain) -> set[int]:
+        """Return the frames in which a chain is to be asked about: none of what others see, or say."""
         if chain.asked is None:
             sightings = chain.sightings() if chain.best.score < ASK_BELOW else []
             own = self._judge is not None and all(d.detector == self._judge.name for d in sightings)
-            chain.asked = best(sightings) if own and is_asked(sightings) else []
+            chain.asked = {d.frame for d in best(sightings)} if own and is_asked(sightings) else set()
         return chain.asked
 
     def _counts(self, chain: _Chain) -> bool:

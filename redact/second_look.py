@@ -17,7 +17,7 @@ from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Clock
 from redact.sightings import Timeline
-from redact.tracking import is_asked, is_denied, link
+from redact.tracking import best, is_asked, is_denied, link
 
 EVERY_FRAME = (Look(448, mirrored=True),)  # another size than the cheap looks at the clip
 SPREAD = (Look(1280, mirrored=True), *(Look(480, turn, mirrored=True) for turn in range(45, 360, 45)))
@@ -127,9 +127,8 @@ class SecondLook:
     ) -> list[list[Detection]]:
         """Return chains with what another model says of them, where such a one is asked about at the first look."""
         asked: dict[int, list[Detection]] = defaultdict(list)
-        for d in (d for chain in chains if is_asked(chain) for d in chain):
-            if d.score >= self._settings.threshold and is_asked([d]):
-                asked[d.frame].append(d)
+        for d in (d for chain in chains if is_asked(chain) for d in best(chain)):
+            asked[d.frame].append(d)
         if self._judge is None or not asked:
             return [*map(list, chains)]
         said: dict[Detection, Future[float]] = {}

@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ HAIR = 0.18  # as a share of the face, and only where its hair is
 GROWTH = {"face": 0.2, "person": 0.05, "code": 0.05, "mark": 0.05, "nudity": 0.15}  # likewise of other things
 # A chain of faces that is large, and seen well nowhere, may be a hand or a lens: another model is asked at its best
 # sightings, and where it finds a face at none of them the chain does not count. bench/leaks.py, and docs/models.md.
+# They are the best of stretches of it, for a clock may have become a face since.
 ASK_BELOW = 0.6  # score of the best sighting from which none is asked about
 ASK_OVER = 36  # pixels: square root of the area of the chain's median sighting up to which none is asked about
-ASK_TIMES = 3  # how many sightings are asked about
+ASK_TIMES, ASK_EVERY = 3, 8  # at least how many stretches a chain has, and of how many sightings each is at most
 IS_FACE = 0.15  # score of the other model from which a sighting is a face
 TURNED = 0.05  # how much more sure a turned look must be: it also finds curtains and edges of beds
 
@@ -108,8 +110,8 @@ def seen_in(chain: Sequence[Detection]) -> list[Detection]:
 
 def is_denied(seen: Sequence[Detection]) -> bool:
     """Return whether another model was asked about the sightings of a chain, and found a face at none of them."""
-    judged = [d.judged for d in seen if d.judged is not None]
-    return len(judged) >= min(ASK_TIMES, len(seen)) and max(judged) < IS_FACE and is_asked(seen)
+    said = [max((d.judged for d in stretch if d.judged is not None), default=1) for stretch in _stretches(seen)]
+    return max(said, default=1) < IS_FACE and is_asked(seen)
 
 
 def is_asked(seen: Sequence[Detection]) -> bool:
@@ -121,7 +123,14 @@ def is_asked(seen: Sequence[Detection]) -> bool:
 
 def best(seen: Sequence[Detection]) -> list[Detection]:
     """Return the sightings of a chain that another model is asked about."""
-    return sorted(seen, key=lambda d: -d.score)[:ASK_TIMES]
+    return [max(stretch, key=lambda d: d.score) for stretch in _stretches(seen)]
+
+
+def _stretches(seen: Sequence[Detection]) -> list[Sequence[Detection]]:
+    """Return the sightings of a chain in stretches, one after the other."""
+    count = min(len(seen), max(ASK_TIMES, math.ceil(len(seen) / ASK_EVERY)))
+    ends = [round(n * len(seen) / count) for n in range(count + 1)] if count else []
+    return [seen[a:b] for a, b in pairwise(ends)]
 
 
 def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detection]]:

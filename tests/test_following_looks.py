@@ -203,11 +203,11 @@ def unsure(*scores: float, detector: str = "test") -> list[Detection]:
     return [replace(sighting(n, line(n), score), detector=detector) for n, score in enumerate(scores)]
 
 
-def test_another_model_is_asked_about_the_three_best_sightings_and_what_it_says_is_kept() -> None:
+def test_another_model_is_asked_about_the_best_sightings_of_three_stretches_and_what_it_says_is_kept() -> None:
     judge = Judge(0.1, 0.0, 0.05)
     (chain,) = follow_judged(judge, unsure(0.4, 0.5, 0.35, 0.55, 0.34))
-    assert [(d.frame, d.score) for d in judge.asked] == [(0, 0.4), (1, 0.5), (3, 0.55)]
-    assert {d.frame: d.judged for d in chain if d.judged is not None} == {0: 0.1, 1: 0.0, 3: 0.05}
+    assert [(d.frame, d.score) for d in judge.asked] == [(1, 0.5), (2, 0.35), (3, 0.55)]
+    assert {d.frame: d.judged for d in chain if d.judged is not None} == {1: 0.1, 2: 0.0, 3: 0.05}
     assert any(d.detector == FLOW for d in chain)  # it was carried as ever: who is right is not known before the end
     assert not counts(chain, THRESHOLD)
 

@@ -329,8 +329,10 @@ def judged(box: Box, *answers: float | None, score: float = 0.5) -> list[Detecti
 
 
 def test_a_chain_that_another_model_denies_at_its_three_best_sightings_does_not_count() -> None:
-    assert not counts(judged(LARGE, 0.1, 0.0, 0.14, None), 0.33)
-    assert counts(judged(LARGE, 0.1, 0.15, 0.1, None), 0.33)  # one answer is enough,
+    assert not counts(judged(LARGE, 0.1, 0.0, None, 0.14), 0.33)
+    assert counts(judged(LARGE, 0.1, 0.15, None, 0.1), 0.33)  # one answer is enough,
+    clock, face = judged(LARGE, 0.0, 0.0, 0.0), judged(LARGE, *[None] * 20, score=0.45)
+    assert counts([*clock, *(replace(d, frame=d.frame + 3) for d in face)], 0.33)  # a clock that became a face
     assert counts(judged(LARGE, 0.1, 0.1, None), 0.33)  # and one that was not asked for
     assert not counts(judged(LARGE, 0.1, 0.1), 0.33)  # unless it was not seen more often
     assert counts(judged(LARGE, None, None, None), 0.33)  # where nobody was asked, as ever
