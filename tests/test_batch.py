@@ -102,6 +102,26 @@ def test_a_folder_without_clips_ends_with_3(redact: Redact, tmp_path: Path) -> N
     assert redact("run", tmp_path / "pipe.mp4", "-o", tmp_path / "out").code == 3
 
 
+@pytest.mark.usefixtures("sees")
+def test_no_output_is_taken_for_clips_neither_the_own_one_nor_another(
+    redact: Redact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    names = ("a.mp4", "release/b.mp4", "private/c.mp4")
+    kept = [write_small(data / name, 40 * n) for n, name in enumerate(names)]
+    monkeypatch.chdir(data)
+    for _ in range(2):
+        assert redact("run", data, "-o", "../data/out").code == 0
+        assert len(copies(data / "out")) == len(kept)
+    assert redact("run", kept[0], "-o", data / "copy.mp4").code == 0
+    assert redact("sheet", data / "out" / "private" / "a.plan.json", "--tracks", "--uncovered").code == 0
+    (data / "copy.private" / "a.remaining.png").write_bytes(b"what a copy showed")
+    found = trees.find_clips([data], custody.locate_workspace(tmp_path / "elsewhere"))
+    assert set(found.clips) == {*kept, data / "copy.mp4"}
+    outputs = {data / name for name in ("copy.private", "out/private", "out/release")}
+    assert {path for path, why in found.skipped.items() if why == "the folder of another output"} == outputs
+
+
 def test_a_run_goes_on_where_it_was_interrupted(
     redact: Redact, tree: Path, tmp_path: Path, see: Callable[[Any], None]
 ) -> None:
