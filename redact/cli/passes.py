@@ -134,7 +134,7 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     from redact import custody, pipeline
 
     read = pipeline.read_plan(plan)
-    read = read.with_settings(settings_from(read.settings, given))
+    read = read.with_settings(settings_from(read.settings.without_permissions(), given))
     with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
