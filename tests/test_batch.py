@@ -18,7 +18,7 @@ from redact.pipeline import Outcome
 from redact.plan import Settings
 from redact.queue import Queue
 from tests.conftest import Result as Ran
-from tests.fakes import FakeDetector
+from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
 from tests.trees import faces_of, load_dying, load_fake, write_small
 
 Redact = Callable[..., Ran]
@@ -222,6 +222,46 @@ def test_a_clip_that_changed_or_whose_copy_is_gone_is_done_again(redact: Redact,
     assert len(copies(out)) == 4
     assert redact("run", tree, "-o", out, "--effect", "solid").code == 6
     assert redact("run", tree, "-o", out, "--effect", "solid", "--overwrite").code == 0
+
+
+@pytest.mark.usefixtures("sees")
+def test_a_folder_that_is_done_stays_done_whatever_the_next_command_is_allowed(
+    redact: Redact, tree: Path, tmp_path: Path, see: Callable[[Any], None]
+) -> None:
+    out = tmp_path / "out"
+    (tree / "broken.mp4").unlink()
+    assert redact("run", tree, "-o", out, "--overwrite").code == 0
+    before = copies(out)
+    see(CrashingDetector(0, RuntimeError("looked again")))
+    for allowed in ((), ("--allow-empty",), ()):
+        rows = json.loads(redact("run", tree, "-o", out, *allowed, "--json").out)
+        assert [row.get("done_before", False) for row in rows] == [True] * 3
+    assert copies(out) == before
+    write_small(tree / "empty.mp4", 120)
+    see(BlindDetector())
+    assert redact("run", tree, "-o", out).code == 8
+    assert redact("run", tree, "-o", out, "--allow-empty").code == 0
+    assert redact("run", tree, "-o", out).code == 0
+
+
+@pytest.mark.usefixtures("sees")
+def test_overwrite_makes_all_copies_anew_also_where_a_run_without_it_was_interrupted(
+    redact: Redact, tree: Path, tmp_path: Path, see: Callable[[Any], None]
+) -> None:
+    out = tmp_path / "out"
+    (tree / "broken.mp4").unlink()
+
+    class Interrupting(FakeDetector):
+        def detect(self, picture: Any, frame: int, looks: Any) -> Any:
+            if len(list((out / "release").glob("*.mp4"))) == 1:
+                raise KeyboardInterrupt
+            return super().detect(picture, frame, looks)
+
+    see(Interrupting(faces_of()))
+    assert redact("run", tree, "-o", out).code == 130
+    see(FakeDetector(faces_of()))
+    rows = json.loads(redact("run", tree, "-o", out, "--overwrite", "--json").out)
+    assert [row.get("done_before", False) for row in rows] == [False] * 3
 
 
 @pytest.mark.usefixtures("sees")

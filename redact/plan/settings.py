@@ -19,6 +19,7 @@ LEVELS = {
 ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
 EFFECTS = ("blur", "solid", "mosaic")
 AUDIO = ("none", "keep")  # or the path of a file
+PERMISSIONS = ("allow_empty", "overwrite")  # what is allowed for one command; the copy is the same with and without
 FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
 LONGEST_NAME = 100  # letters
 
