@@ -32,6 +32,7 @@ LOOKED_WITH = (
     "threshold",
     "fast",
 )  # settings that plans depend on
+HEARD_WITH = ("audio", "audio_stream", "mute", "beep")  # those that a person may have decided in a plan
 HERE = Here()
 ROUNDS = 3  # a copy is made at most this often with what was found in the one before
 
@@ -301,11 +302,14 @@ def _reusable_plan(path: Path, settings: Settings, models: Mapping[str, str]) ->
     if settings.overwrite or not path.exists():
         return None
     plan = read_plan(path)
-    differ = [field for field in LOOKED_WITH if getattr(plan.settings, field) != getattr(settings, field)]
+    fields = (*LOOKED_WITH, *(HEARD_WITH if plan.edits else ()))
+    differ = [field for field in fields if getattr(plan.settings, field) != getattr(settings, field)]
     differ += ["models"] if plan.models != models else []
     if differ:
-        raise OutputError(
-            f"There is a plan of this clip that was made otherwise ({', '.join(differ)}): {path}.",
-            "Use --overwrite to replace it, or another output folder to keep both.",
-        )
+        how = "Use --overwrite to replace it, or another output folder to keep both."
+        if plan.edits:  # --overwrite would cost them
+            how = (
+                "It holds decisions of a person: make the copy with `redact render PLAN`, or sign it off in the review."
+            )
+        raise OutputError(f"There is a plan of this clip that was made otherwise ({', '.join(differ)}): {path}.", how)
     return plan.with_settings(settings)
