@@ -20,8 +20,8 @@ from redact import exchange
 from redact.errors import InputError, UsageError
 from redact.exchange import FORMATS, Shape
 from redact.geometry import Box
-from redact.plan import LABELS, Plan, Settings, Source, Track
-from redact.records import load_plan
+from redact.plan import LABELS, Plan, Review, Settings, Source, Track
+from redact.records import dump_plan, load_plan
 from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip, Result
 from tests.fakes import FakeDetector
 
@@ -177,12 +177,17 @@ def test_a_plan_is_exported_and_what_comes_back_adds_nothing(
 def test_imported_tracks_are_covered_besides_the_others_and_the_plan_says_who_brought_them(
     redact: Callable[..., Result], plan: Path, tmp_path: Path
 ) -> None:
-    before = load_plan(plan.read_text())
+    before = replace(load_plan(plan.read_text()), review=Review("Ana", "2026-01-01T00:00:00+00:00", FRAMES, 0))
+    plan.write_text(dump_plan(before))
     (tmp_path / "more.csv").write_text("3,1,1,1,30,30,0,-1\n4,1,2,1,30,30,0,-1\n")
+    for nobody in (" ", "Ana\nBea"):
+        assert redact("import", plan, tmp_path / "more.csv", "--by", nobody, "--label", "text").code == 2
+    assert load_plan(plan.read_text()) == before
     result = redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer", "--label", "text")
     assert (result.code, result.out) == (0, "1 tracks added, 0 boxes outside the excerpt left out\n")
     after = load_plan(plan.read_text())
     assert after.tracks[:-1] == before.tracks
+    assert after.review is None
     assert after.tracks[-1].boxes == (Box(0, 0, 30, 30), Box(1, 0, 31, 30))
     assert [(e.who, e.what) for e in after.edits] == [("A. Reviewer", "1 tracks brought in from more.csv")]
     assert redact("render", plan, "-o", tmp_path / "b").code == 0

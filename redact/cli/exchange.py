@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from redact.cli.results import print_path
 from redact.errors import OutputError, UsageError
-from redact.plan import ASKED_FOR, LABELS, Edit, Settings
+from redact.plan import ASKED_FOR, LABELS, Settings
 from redact.records import dump_plan, to_bytes
 
 if TYPE_CHECKING:
@@ -53,20 +52,18 @@ def export_command(plan: Path, form: str, output: Path, overwrite: bool) -> None
 @LABEL
 def import_command(plan: Path, file: Path, by: str, label: str | None) -> None:
     """Add the tracks of FILE to PLAN: what they show is covered as well. Nothing that PLAN covers is taken away."""
-    from redact import custody, exchange, pipeline
+    from redact import custody, edits, exchange, pipeline
 
+    who = edits.By(by, datetime.now(UTC).isoformat(timespec="seconds"))
     read = pipeline.read_plan(plan)
     shapes = exchange.read(file, label)
     source = read.source
     end = source.first + source.frames
     exchange.check_fits(shapes, source.width, source.height, end if read.settings.to_time is None else None)
-    added = exchange.add_tracks(read, shapes, by)
+    added = exchange.add_tracks(read, shapes, by.strip())
     left_out = sum(not source.first <= shape.frame < end for shape in shapes)
     if added:
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        edit = Edit(by, when, f"{len(added)} tracks brought in from {file.name}")
-        new = replace(read, tracks=(*read.tracks, *added), edits=(*read.edits, edit))
-        custody.write_private(plan, to_bytes(dump_plan(new)))
+        custody.write_private(plan, to_bytes(dump_plan(edits.bring_in(read, added, file.name, who))))
     click.echo(f"{len(added)} tracks added, {left_out} boxes outside the excerpt left out")
 
 
