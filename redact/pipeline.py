@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.executors import Executor, Here
 from redact.media import hash_file, is_still
-from redact.plan import AUDIO, Plan, Settings, Track, Verdict
+from redact.plan import AUDIO, Plan, Settings, Source, Track, Verdict
 from redact.records import dump_plan, load_plan, to_bytes, to_plain
 from redact.segments import KeptSegments
 from redact.sightings import dump_sightings, load_sightings
@@ -81,9 +81,22 @@ def run(
 
 
 def analyse(
-    clip: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+    clip: Path,
+    space: Workspace,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: PassProgress,
+    check: Callable[[Source], None] | None = None,
 ) -> tuple[Plan, Path]:
     """Make the plan of a clip, and write it beside the detections that it was made from.
+
+    Args:
+        clip: the file.
+        space: where everything goes.
+        settings: those in force.
+        detectors: what looks.
+        progress: from the name of a pass to its progress.
+        check: takes what was counted of the clip; where it raises, no plan is written.
 
     Returns:
         The plan and where it is.
@@ -98,6 +111,8 @@ def analyse(
             "Render it with `redact render`, or use --overwrite to make it anew; changes made by hand are lost then.",
         )
     plan = _look_and_plan(clip, path, space, settings, detectors, progress)
+    if check:
+        check(plan.source)
     custody.write_private(path, to_bytes(dump_plan(plan)))
     return plan, path
 

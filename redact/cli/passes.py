@@ -110,13 +110,14 @@ def analyse_command(
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
-    detectors = load_detectors(settings)
+    detectors, check = load_detectors(settings), None
     if detections is not None:
-        detectors.append(bring(detections, label, clip, settings))
+        brought, check = bring(detections, label, clip, settings)
+        detectors.append(brought)
     with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
-            plan, path = pipeline.analyse(clip, space, settings, detectors, bars)
+            plan, path = pipeline.analyse(clip, space, settings, detectors, bars, check)
     if as_json:
         click.echo(json.dumps({"plan": str(path), "tracks": len(plan.tracks), "frames": plan.source.frames}))
     else:
