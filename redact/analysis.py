@@ -318,13 +318,16 @@ def _next(tracks: Sequence[Track]) -> int:
 
 
 def add_faces(plan: Plan, chains: Iterable[Sequence[Detection]], timeline: Timeline) -> Plan:
-    """Return a plan that covers, besides what it did, the faces that verification has found, whoever says otherwise."""
+    """Return a plan that covers, besides what it did, the faces that verification has found, whoever says otherwise.
+
+    Nobody has looked at what was added: a sign-off holds no more.
+    """
     unjudged = [[replace(d, judged=None) for d in chain] for chain in chains]
     side = max(plan.source.width, plan.source.height)
     made = make_tracks(unjudged, timeline, plan.settings.threshold, "head" in plan.settings.cover, side)
     used = _next(plan.tracks) - 1
     added = [replace(track, id=used + track.id, origin="verification") for track in made]
-    return replace(plan, tracks=(*plan.tracks, *added))
+    return replace(plan, tracks=(*plan.tracks, *added), review=None)
 
 
 def _runs(frames: Sequence[int]) -> list[tuple[int, int]]:

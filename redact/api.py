@@ -89,7 +89,7 @@ def render(
     """Cover what a plan says, check the copy and release it.
 
     Args:
-        plan: the plan, or the file that holds it.
+        plan: the plan, or the file that holds it, which allows neither to replace a copy nor to release an empty one.
         output: as in `run`.
         clip: where the clip is, if it is not where it was analysed.
         detectors: what searches the copy for faces; by default all that are installed.
@@ -142,5 +142,9 @@ def _or_installed(given: Sequence[Detector] | None, settings: Settings) -> Seque
 
 def _plan_and_clip(plan: Plan | AnyPath, clip: AnyPath | None) -> tuple[Plan, Path]:
     """Return a plan that may be in a file, and where its clip is."""
-    read = plan if isinstance(plan, Plan) else pipeline.read_plan(Path(plan))
+    if isinstance(plan, Plan):
+        read = plan
+    else:
+        kept = pipeline.read_plan(Path(plan))
+        read = kept.with_settings(kept.settings.without_permissions())
     return read, Path(read.source.path if clip is None else clip)

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,9 @@ def run_clips(
     """
     with custody.hold(space) as lock, Queue(space.private / QUEUE) as queue:
         again = tree.named or settings.overwrite
-        queue.enter(tree.clips, json.dumps(to_plain(settings)), tree.skipped, again)
+        # Without --allow-empty: what was done stays done. With --overwrite: it is no run without it that goes on.
+        kept = json.dumps(to_plain(replace(settings, allow_empty=False)))
+        queue.enter(tree.clips, kept, tree.skipped, again)
         yield from (Done(clip, copy) for clip, copy in queue.done())
         if not queue.is_waiting():
             return

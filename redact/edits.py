@@ -178,6 +178,18 @@ def draw(plan: Plan, label: str, first: int, boxes: Sequence[Box], name: str, by
     return _edited(plan, by, what, (*plan.tracks, track))
 
 
+def bring_in(plan: Plan, tracks: Sequence[Track], file: str, by: By) -> Plan:
+    """Return a plan that covers tracks from a file as well.
+
+    Args:
+        plan: to change.
+        tracks: with numbers that it does not have.
+        file: name of the file.
+        by: who brings them in.
+    """
+    return _edited(plan, by, f"{len(tracks)} tracks brought in from {file}", (*plan.tracks, *tracks))
+
+
 def move(plan: Plan, id: int, frame: int, box: Box, by: By) -> Plan:
     """Return a plan in which a drawn track has a box in a frame, and moves in a straight line to its next key frames.
 

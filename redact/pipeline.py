@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from redact.detectors import Detector, load_others
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.executors import Executor, Here
 from redact.media import hash_file, is_still
-from redact.plan import AUDIO, Plan, Settings, Track, Verdict
+from redact.plan import AUDIO, Plan, Settings, Source, Track, Verdict
 from redact.records import dump_plan, load_plan, to_bytes, to_plain
 from redact.segments import KeptSegments
 from redact.sightings import dump_sightings, load_sightings
@@ -33,6 +33,7 @@ LOOKED_WITH = (
     "threshold",
     "fast",
 )  # settings that plans depend on
+HEARD_WITH = ("audio", "audio_stream", "mute", "beep")  # those that a person may have decided in a plan
 HERE = Here()
 ROUNDS = 3  # a copy is made at most this often with what was found in the one before
 
@@ -81,9 +82,22 @@ def run(
 
 
 def analyse(
-    clip: Path, space: Workspace, settings: Settings, detectors: Sequence[Detector], progress: PassProgress
+    clip: Path,
+    space: Workspace,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: PassProgress,
+    check: Callable[[Source], None] | None = None,
 ) -> tuple[Plan, Path]:
     """Make the plan of a clip, and write it beside the detections that it was made from.
+
+    Args:
+        clip: the file.
+        space: where everything goes.
+        settings: those in force.
+        detectors: what looks.
+        progress: from the name of a pass to its progress.
+        check: takes what was counted of the clip; where it raises, no plan is written.
 
     Returns:
         The plan and where it is.
@@ -99,6 +113,8 @@ def analyse(
         )
     _keep_decisions(path)
     plan = _look_and_plan(clip, path, space, settings, detectors, progress)
+    if check:
+        check(plan.source)
     custody.write_private(path, to_bytes(dump_plan(plan)))
     return plan, path
 
@@ -353,11 +369,14 @@ def _reusable_plan(path: Path, settings: Settings, models: Mapping[str, str]) ->
     if settings.overwrite or not path.exists():
         return None
     plan = read_plan(path)
-    differ = [field for field in LOOKED_WITH if getattr(plan.settings, field) != getattr(settings, field)]
+    fields = (*LOOKED_WITH, *(HEARD_WITH if plan.edits else ()))
+    differ = [field for field in fields if getattr(plan.settings, field) != getattr(settings, field)]
     differ += ["models"] if plan.models != models else []
     if differ:
-        raise OutputError(
-            f"There is a plan of this clip that was made otherwise ({', '.join(differ)}): {path}.",
-            "Use --overwrite to replace it, or another output folder to keep both.",
-        )
+        how = "Use --overwrite to replace it, or another output folder to keep both."
+        if plan.edits:  # --overwrite would cost them
+            how = (
+                "It holds decisions of a person: make the copy with `redact render PLAN`, or sign it off in the review."
+            )
+        raise OutputError(f"There is a plan of this clip that was made otherwise ({', '.join(differ)}): {path}.", how)
     return plan.with_settings(settings)

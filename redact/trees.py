@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from redact.custody import Workspace
+from redact.custody import Workspace, is_private, is_release
 from redact.errors import InputError
 
 SUFFIXES = re.compile(  # of clips, in small letters
@@ -43,6 +43,7 @@ def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
     """Return the clips that were named, and those in the folders that were named.
 
     In a folder, clips are known by their suffix or by how they begin. Links are not followed: they may lead out of it.
+    The folders of other outputs are left out: they hold copies, and pictures of what is under covers.
 
     Args:
         named: files and folders.
@@ -53,12 +54,13 @@ def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
     """
     clips: list[Path] = []
     skipped: dict[Path, str] = {}
+    own = {Path(os.path.abspath(folder)) for folder in (space.private, space.release)}
     for path in (Path(os.path.abspath(path)) for path in named):
         if not path.is_dir():
             clips.append(path)
             continue
         before = len(clips)
-        for file in _walk(path, {space.private.absolute(), space.release.absolute()}):
+        for file in _walk(path, own):
             if reason := _is_no_clip(file):
                 skipped[file] = reason
             else:
@@ -70,7 +72,12 @@ def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
 
 
 def _walk(folder: Path, without: set[Path]) -> Iterator[Path]:
-    """Yield every file under a folder, in the order of their names."""
+    """Yield every file under a folder, in the order of their names, and in place of their files the folders of outputs.
+
+    Args:
+        folder: to go through.
+        without: folders that are passed over.
+    """
 
     def refuse(error: OSError) -> None:
         raise InputError(
@@ -78,14 +85,20 @@ def _walk(folder: Path, without: set[Path]) -> Iterator[Path]:
         ) from error
 
     for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if Path(where, name) not in without)
+        inside = [path for name in sorted(folders) if (path := Path(where, name)) not in without]
+        outputs = [path for path in inside if is_private(path) or is_release(path)]
+        folders[:] = [path.name for path in inside if path not in outputs]
+        yield from outputs
         yield from (Path(where, name) for name in sorted(files))
 
 
 def _is_no_clip(file: Path) -> str:
-    """Return why a file in a folder is no clip, or nothing where it may be one."""
+    """Return why a file in a folder, or the folder of an output, is no clip; nothing where it may be one."""
     try:
-        if not stat.S_ISREG(file.lstat().st_mode):
+        mode = file.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            return "the folder of another output"
+        if not stat.S_ISREG(mode):
             return "a link or no file"
         if file.name.startswith("._"):
             return "what a Mac keeps beside a file"

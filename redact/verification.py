@@ -22,6 +22,7 @@ from redact.media import (
     as_encoded,
     compare_sounds,
     holds_only_its_picture,
+    is_still,
     list_contents,
     open_excerpt,
     open_sound,
@@ -101,13 +102,14 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
 
 
 def verify_alone(file: Path) -> Verdict:
-    """Check what can be checked of any file without plan and clip: that it holds nothing but pictures and sound.
+    """Check what can be checked of a film or a picture without plan and clip: that it holds nothing else.
 
     Raises:
         InputError: the file cannot be read at all.
     """
     compared = Check("covered as the plan says", None, "not compared: no plan was given")
-    return Verdict((check_residue(file), compared))
+    held = _check_still(file) if is_still(file) else [check_residue(file)]
+    return Verdict((*held, compared))
 
 
 def pictures_of(opened: Callable[[], FrameReader]) -> Generator[tuple[int, NDArray[np.uint8]]]:

@@ -18,7 +18,7 @@ from redact.pipeline import Outcome
 from redact.plan import Settings
 from redact.queue import Queue
 from tests.conftest import Result as Ran
-from tests.fakes import FakeDetector
+from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
 from tests.trees import faces_of, load_dying, load_fake, write_small
 
 Redact = Callable[..., Ran]
@@ -100,6 +100,26 @@ def test_a_folder_without_clips_ends_with_3(redact: Redact, tmp_path: Path) -> N
     assert "no clip" in result.err
     os.mkfifo(tmp_path / "pipe.mp4")
     assert redact("run", tmp_path / "pipe.mp4", "-o", tmp_path / "out").code == 3
+
+
+@pytest.mark.usefixtures("sees")
+def test_no_output_is_taken_for_clips_neither_the_own_one_nor_another(
+    redact: Redact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    names = ("a.mp4", "release/b.mp4", "private/c.mp4")
+    kept = [write_small(data / name, 40 * n) for n, name in enumerate(names)]
+    monkeypatch.chdir(data)
+    for _ in range(2):
+        assert redact("run", data, "-o", "../data/out").code == 0
+        assert len(copies(data / "out")) == len(kept)
+    assert redact("run", kept[0], "-o", data / "copy.mp4").code == 0
+    assert redact("sheet", data / "out" / "private" / "a.plan.json", "--tracks", "--uncovered").code == 0
+    (data / "copy.private" / "a.remaining.png").write_bytes(b"what a copy showed")
+    found = trees.find_clips([data], custody.locate_workspace(tmp_path / "elsewhere"))
+    assert set(found.clips) == {*kept, data / "copy.mp4"}
+    outputs = {data / name for name in ("copy.private", "out/private", "out/release")}
+    assert {path for path, why in found.skipped.items() if why == "the folder of another output"} == outputs
 
 
 def test_a_run_goes_on_where_it_was_interrupted(
@@ -202,6 +222,46 @@ def test_a_clip_that_changed_or_whose_copy_is_gone_is_done_again(redact: Redact,
     assert len(copies(out)) == 4
     assert redact("run", tree, "-o", out, "--effect", "solid").code == 6
     assert redact("run", tree, "-o", out, "--effect", "solid", "--overwrite").code == 0
+
+
+@pytest.mark.usefixtures("sees")
+def test_a_folder_that_is_done_stays_done_whatever_the_next_command_is_allowed(
+    redact: Redact, tree: Path, tmp_path: Path, see: Callable[[Any], None]
+) -> None:
+    out = tmp_path / "out"
+    (tree / "broken.mp4").unlink()
+    assert redact("run", tree, "-o", out, "--overwrite").code == 0
+    before = copies(out)
+    see(CrashingDetector(0, RuntimeError("looked again")))
+    for allowed in ((), ("--allow-empty",), ()):
+        rows = json.loads(redact("run", tree, "-o", out, *allowed, "--json").out)
+        assert [row.get("done_before", False) for row in rows] == [True] * 3
+    assert copies(out) == before
+    write_small(tree / "empty.mp4", 120)
+    see(BlindDetector())
+    assert redact("run", tree, "-o", out).code == 8
+    assert redact("run", tree, "-o", out, "--allow-empty").code == 0
+    assert redact("run", tree, "-o", out).code == 0
+
+
+@pytest.mark.usefixtures("sees")
+def test_overwrite_makes_all_copies_anew_also_where_a_run_without_it_was_interrupted(
+    redact: Redact, tree: Path, tmp_path: Path, see: Callable[[Any], None]
+) -> None:
+    out = tmp_path / "out"
+    (tree / "broken.mp4").unlink()
+
+    class Interrupting(FakeDetector):
+        def detect(self, picture: Any, frame: int, looks: Any) -> Any:
+            if len(list((out / "release").glob("*.mp4"))) == 1:
+                raise KeyboardInterrupt
+            return super().detect(picture, frame, looks)
+
+    see(Interrupting(faces_of()))
+    assert redact("run", tree, "-o", out).code == 130
+    see(FakeDetector(faces_of()))
+    rows = json.loads(redact("run", tree, "-o", out, "--overwrite", "--json").out)
+    assert [row.get("done_before", False) for row in rows] == [False] * 3
 
 
 @pytest.mark.usefixtures("sees")

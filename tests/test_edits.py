@@ -33,6 +33,7 @@ EDITS: dict[str, Callable[[Plan], Plan]] = {
     "split": lambda plan: edits.split(plan, 1, 15, BY),
     "unite": lambda plan: edits.unite(plan, [1, 2], BY),
     "draw": lambda plan: edits.draw(plan, "region", 6, [Box(0, 0, 9, 9)] * 3, "sign", BY),
+    "bring in": lambda plan: edits.bring_in(plan, [replace(LATER, id=edits._next(plan))], "more.csv", BY),
     "move": lambda plan: edits.move(plan, 3, 15, Box(90, 90, 130, 130), BY),
     "cover": lambda plan: edits.cover(plan, [1], BY),
     "settle": lambda plan: edits.settle(plan, [DOUBT], "accepted", BY),
@@ -54,6 +55,13 @@ def test_every_edit_says_who_when_and_what_and_takes_the_sign_off_back(name: str
     assert (changed.edits[-1].who, changed.edits[-1].when) == (BY.who, BY.when)
     assert changed.review is None
     assert load_plan(dump_plan(changed)) == changed
+
+
+def test_other_settings_take_the_sign_off_back_and_what_is_allowed_once_does_not() -> None:
+    for change in ({"effect": "solid"}, {"audio": "keep"}, {"crf": 20}):
+        assert PLAN.with_settings(replace(PLAN.settings, **change)).review is None
+    allowed = replace(PLAN.settings, overwrite=True, allow_empty=True)
+    assert PLAN.with_settings(allowed) == replace(PLAN, settings=allowed)
 
 
 @given(st.lists(st.sampled_from(GROWING), max_size=6))

@@ -6,12 +6,13 @@ import contextlib
 import io
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -20,10 +21,12 @@ from redact import exchange
 from redact.errors import InputError, UsageError
 from redact.exchange import FORMATS, Shape
 from redact.geometry import Box
-from redact.plan import LABELS, Plan, Settings, Source, Track
-from redact.records import load_plan
+from redact.media import Frame, FrameReader
+from redact.plan import LABELS, Plan, Review, Settings, Source, Track
+from redact.records import dump_plan, load_plan
 from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip, Result
-from tests.fakes import FakeDetector
+from tests.fakes import BlindDetector, FakeDetector
+from tests.test_odd_files import two_films
 
 SUFFIX = {"mot": ".csv", "coco": ".json", "cvat": ".xml"}
 FIRST, LENGTH = 7, 30
@@ -177,12 +180,17 @@ def test_a_plan_is_exported_and_what_comes_back_adds_nothing(
 def test_imported_tracks_are_covered_besides_the_others_and_the_plan_says_who_brought_them(
     redact: Callable[..., Result], plan: Path, tmp_path: Path
 ) -> None:
-    before = load_plan(plan.read_text())
+    before = replace(load_plan(plan.read_text()), review=Review("Ana", "2026-01-01T00:00:00+00:00", FRAMES, 0))
+    plan.write_text(dump_plan(before))
     (tmp_path / "more.csv").write_text("3,1,1,1,30,30,0,-1\n4,1,2,1,30,30,0,-1\n")
+    for nobody in (" ", "Ana\nBea"):
+        assert redact("import", plan, tmp_path / "more.csv", "--by", nobody, "--label", "text").code == 2
+    assert load_plan(plan.read_text()) == before
     result = redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer", "--label", "text")
     assert (result.code, result.out) == (0, "1 tracks added, 0 boxes outside the excerpt left out\n")
     after = load_plan(plan.read_text())
     assert after.tracks[:-1] == before.tracks
+    assert after.review is None
     assert after.tracks[-1].boxes == (Box(0, 0, 30, 30), Box(1, 0, 31, 30))
     assert [(e.who, e.what) for e in after.edits] == [("A. Reviewer", "1 tracks brought in from more.csv")]
     assert redact("render", plan, "-o", tmp_path / "b").code == 0
@@ -224,4 +232,34 @@ def test_detections_of_another_clip_or_of_what_is_not_covered_are_refused(
     (tmp_path / "a.csv").write_text(f"1,-1,1,1,9,9,1,101\n{row if row.count(',') > 6 else row + ',101'}\n")
     result = redact("analyse", clip.path, "-o", tmp_path / "out", "--detections", tmp_path / "a.csv")
     assert result.code == code, result
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*.plan.json"))
+
+
+def test_detections_are_compared_with_the_stream_that_is_analysed(
+    redact: Callable[..., Result], see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    small, large = (np.full((height, width, 3), 90, np.uint8) for width, height in ((160, 120), (WIDTH, HEIGHT)))
+    path = two_films(tmp_path / "two.mkv", [small] * 5, [large] * 5)
+    see(BlindDetector())
+    (tmp_path / "a.csv").write_text("1,-1,200,150,40,40,1,101,1\n")
+    for stream, code in ((1, 3), (2, 0)):
+        options = ("--stream", stream, "--detections", tmp_path / "a.csv")
+        assert redact("analyse", path, "-o", tmp_path / str(stream), *options).code == code
+
+
+def test_for_detections_a_clip_is_not_decoded_once_more(
+    redact: Callable[..., Result], clip: MadeClip, fake: FakeDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, real = [0], FrameReader.__iter__
+
+    def counted(reader: FrameReader) -> Iterator[Frame]:
+        for frame in real(reader):
+            read[-1] += 1
+            yield frame
+
+    monkeypatch.setattr(FrameReader, "__iter__", counted)
+    (tmp_path / "a.csv").write_text("1,-1,21,21,30,40,0.8,101,1\n")
+    for options in ((), ("--detections", tmp_path / "a.csv")):
+        assert redact("analyse", clip.path, "-o", tmp_path / f"out{len(options)}", *options).code == 0
+        read.append(0)
+    assert read == [2 * FRAMES, 2 * FRAMES + 1, 0]

@@ -13,10 +13,12 @@ import av
 import numpy as np
 import pytest
 
+from redact import api
+from redact.errors import OutputError
 from redact.media import FrameReader, FrameWriter, list_contents
 from redact.records import load_plan
 from tests.conftest import FRAMES, MadeClip, Result
-from tests.fakes import CrashingDetector, FakeDetector
+from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
 
 Redact = Callable[..., Result]
 
@@ -87,6 +89,22 @@ def test_detections_are_used_again_and_the_plan_is_what_is_rendered(
     with FrameReader(out / "release" / "excerpt-0001.mp4") as copy:
         assert next(iter(copy)).picture[2:14, 2:14].max() < 8
     assert 99 in [track.id for track in load_plan(path.read_text()).tracks]
+
+
+def test_what_one_command_was_allowed_the_plan_does_not_allow_the_next(
+    redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]
+) -> None:
+    holiday = tmp_path / "holiday.mp4"
+    holiday.write_bytes(b"the only copy")
+    see(BlindDetector())
+    assert redact("run", clip.path, "-o", tmp_path / "out", "--overwrite", "--allow-empty").code == 0
+    plan = tmp_path / "out" / "private" / f"{clip.path.stem}.plan.json"
+    assert redact("render", plan, "-o", holiday, "--allow-empty").code == 6
+    with pytest.raises(OutputError):
+        api.render(plan, holiday)
+    assert holiday.read_bytes() == b"the only copy"
+    assert redact("render", plan, "-o", tmp_path / "new.mp4").code == 8
+    assert redact("render", plan, "-o", holiday, "--overwrite", "--allow-empty").code == 0
 
 
 def test_a_plan_for_another_excerpt_is_not_lost(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:

@@ -140,6 +140,24 @@ def test_a_repaired_plan_is_used_again_and_needs_no_repair(case: Case, redact: R
     assert [entry["operation"] for entry in case.log()[begun:]] == ["render", "verify", "release"]
 
 
+def test_a_sign_off_does_not_hold_for_what_was_added_after_it_or_made_otherwise(case: Case, redact: Redact) -> None:
+    def sign(data: dict[str, Any]) -> None:
+        data["review"] = {"who": "Ana", "when": "2026-01-01T00:00:00+00:00", "frames_seen": FRAMES, "doubts_left": 0}
+
+    def reviewed(*options: str) -> tuple[str, bool]:
+        assert redact("run", case.clip, "-o", case.out, *options).code == 0
+        statement = json.loads((case.out / "release" / "excerpt-0001.statement.json").read_text())
+        return statement["reviewed_by_a_person"].split(",")[0], case.read().review is not None
+
+    case.change(sign)
+    assert reviewed() == ("yes", True)
+    case.change(sign)
+    assert reviewed("--effect", "mosaic") == ("no", False)
+    case.change(sign)
+    case.change(lose_a_track)
+    assert reviewed("--effect", "mosaic") == ("no", False)
+
+
 def test_render_repairs_as_well(case: Case, redact: Redact, tmp_path: Path) -> None:
     case.change(lose_a_track)
     out = tmp_path / "elsewhere"

@@ -17,7 +17,7 @@ from redact import custody
 from redact.errors import OutputError
 from redact.geometry import Box
 from redact.media import FrameReader
-from redact.plan import Doubt, Plan
+from redact.plan import Doubt, Plan, Track
 from redact.records import dump_plan, load_plan
 from tests.conftest import FRAMES, MadeClip, Result
 from tests.fakes import BlindDetector
@@ -132,6 +132,27 @@ def test_with_never_show_nothing_that_was_found_is_uncovered_in_any_way(out: Pat
         client.change("move", track=2, frame=3, box=[5, 5, 25, 25])
         client.change("remove", tracks=[2])
         assert [t["id"] for t in client.get("/api/state")["tracks"]] == [1]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_with_never_show_the_number_of_what_was_drawn_is_no_leave_for_what_gets_it_next(
+    behind: bool, out: Path
+) -> None:
+    tattoo = Track(2, "region", 0, (Box(9, 9, 60, 60),) * FRAMES, origin="person", decided_by="Bea", reason="tattoo")
+    rewrite(out, lambda plan: replace(plan, tracks=(*plan.tracks, tattoo)))
+    with serving(out, never_show=True) as client:
+        client.enter()
+        client.change("draw", label="region", first=2, last=5, box=[0, 0, 20, 20], name="clock")
+        if behind:  # another program puts something else under the number
+            rewrite(out, lambda plan: replace(plan, tracks=(*plan.tracks[:2], replace(tattoo, id=3))))
+            client.change("cover", 409, tracks=[1])
+        else:
+            client.change("remove", tracks=[3])
+            client.change("split", track=2, frame=9)
+        client.change("remove", 400, tracks=[3])
+        client.change("show", 400, tracks=[3], reason="x")
+        client.change("move", 400, track=3, frame=9, box=[0, 0, 1, 1])
+    assert len(plan_in(out).tracks) == 3
 
 
 def test_looking_under_a_cover_is_written_to_the_log(client: Client, out: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import pytest
 
 from redact.review import server
@@ -63,6 +64,17 @@ def test_it_opens_the_folder_of_a_run_a_plan_or_a_clip_in_the_browser(
     assert redact("review", clip.path, "-o", tmp_path / "new", "--no-browser").code == 0  # it is analysed first
     assert opened.desks[3].file.path == plan_file(tmp_path / "new")
     assert len(opened.links) == 3
+
+
+def test_the_plan_beside_one_copy_gives_that_copy_again_a_film_or_a_picture(
+    redact: Redact, clip: MadeClip, tmp_path: Path, opened: Opened
+) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), textured_background(320, 240))
+    for source, copy in ((clip.path, tmp_path / "film copy.mp4"), (photo, tmp_path / "photo copy.png")):
+        assert redact("run", source, "-o", copy).code == 0
+        assert redact("review", copy.with_suffix(".private") / f"{source.stem}.plan.json").code == 0
+        assert opened.desks[-1].space.copy == copy
 
 
 def test_a_clip_that_was_moved_is_named_and_any_other_is_refused(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from redact.media import TAIL_S, SoundReader
-from tests.conftest import FRAMES
+from tests.conftest import FRAMES, MadeClip, Result
 from tests.serving import plan_in, serving
 
 pytestmark = pytest.mark.usefixtures("fake")
@@ -41,6 +41,23 @@ def test_parts_that_are_muted_in_the_review_are_silent_in_the_copy_and_the_other
     heard = loudness(out / "release" / "excerpt-0001.mp4")
     assert heard(0.22, 0.38) < 0.001
     assert min(heard(0.03, 0.17), heard(0.43, 0.9)) > 0.1
+
+
+def test_a_run_does_not_make_heard_again_what_was_muted_in_the_review(
+    redact: Callable[..., Result], out: Path, clip: MadeClip
+) -> None:
+    with serving(out) as client:
+        client.enter()
+        client.change("sound", how="keep")
+        client.change("mute", first=5, last=9)
+    reviewed = plan_in(out)
+    for asked in (("--audio", "keep"), ("--audio", "keep", "--mute", "0-0.1"), ()):
+        refused = redact("run", clip.path, "-o", out, *asked)
+        assert (refused.code, "redact render" in refused.err, "--overwrite" in refused.err) == (6, True, False)
+        assert plan_in(out) == reviewed
+    assert not list((out / "release").iterdir())
+    assert redact("run", clip.path, "-o", out, "--audio", "keep", "--mute", "0.2-0.4").code == 0
+    assert loudness(out / "release" / "excerpt-0001.mp4")(0.22, 0.38) < 0.001
 
 
 def test_what_was_muted_can_be_heard_again_and_every_step_is_undone(out: Path) -> None:

@@ -154,6 +154,26 @@ def test_a_box_of_any_size_and_place_gives_a_tile(box: Box, width: int, height: 
     assert (tile == level(0)).all(axis=2).any()
 
 
+@pytest.mark.usefixtures("fake")
+def test_a_sheet_replaces_nothing_but_the_one_before_and_is_never_released(
+    redact: Callable[..., Result], clip: MadeClip, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert redact("run", clip.path, "-o", out).code == 0
+    (plan,) = (out / "private").glob("*.plan.json")
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"a photograph")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "sent").symlink_to(out / "release")
+    for code, where in ((2, clip.path), (2, plan), (2, tmp_path / "new.mp4"), (6, picture),
+                        (6, out / "release" / "sheet.png"), (6, tmp_path / "sent" / "sheet.png")):  # fmt: skip
+        for option in ("--tracks", "--uncovered"):
+            assert redact("sheet", plan, option, "-o", where).code == code, where
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for _ in range(2):
+        assert redact("sheet", plan, "--uncovered").code == 0
+
+
 def test_the_worst_comes_first_and_the_caption_says_why() -> None:
     doubts = [Doubt(2, 2, 2, MIDDLE, "seen once", 0.2), Doubt(7, 12, 9, MIDDLE, "two cross", 0.9),
               Doubt(4, 4, 4, MIDDLE, "damaged", 0.2)]  # fmt: skip

@@ -158,6 +158,8 @@ def test_verify_refuses_a_picture_that_is_not_what_the_plan_says(change: str, re
     assert holds_only_its_picture(copy) == (change in ("the face shown", "nothing"))
     result = redact("verify", copy, "--plan", tmp_path / "copy.private" / "a.plan.json")
     assert result.code == (0 if change == "nothing" else 7)
+    assert redact("verify", copy).code == (0 if change in ("the face shown", "nothing") else 7)
+    assert redact("verify", clip).code == 7
 
 
 @pytest.mark.usefixtures("see_it")

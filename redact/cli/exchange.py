@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ import click
 
 from redact.cli.results import print_path
 from redact.errors import OutputError, UsageError
-from redact.plan import ASKED_FOR, LABELS, Edit, Settings
+from redact.plan import ASKED_FOR, LABELS, Settings, Source
 from redact.records import dump_plan, to_bytes
 
 if TYPE_CHECKING:
     from redact.detectors import Detector
+    from redact.exchange import Shape
 
 LABEL = click.option(
     "--label",
@@ -53,25 +55,22 @@ def export_command(plan: Path, form: str, output: Path, overwrite: bool) -> None
 @LABEL
 def import_command(plan: Path, file: Path, by: str, label: str | None) -> None:
     """Add the tracks of FILE to PLAN: what they show is covered as well. Nothing that PLAN covers is taken away."""
-    from redact import custody, exchange, pipeline
+    from redact import custody, edits, exchange, pipeline
 
+    who = edits.By(by, datetime.now(UTC).isoformat(timespec="seconds"))
     read = pipeline.read_plan(plan)
     shapes = exchange.read(file, label)
-    source = read.source
-    end = source.first + source.frames
-    exchange.check_fits(shapes, source.width, source.height, end if read.settings.to_time is None else None)
-    added = exchange.add_tracks(read, shapes, by)
-    left_out = sum(not source.first <= shape.frame < end for shape in shapes)
+    _check_source(shapes, read.settings, read.source)
+    first, end = read.source.first, read.source.first + read.source.frames
+    added = exchange.add_tracks(read, shapes, by.strip())
+    left_out = sum(not first <= shape.frame < end for shape in shapes)
     if added:
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        edit = Edit(by, when, f"{len(added)} tracks brought in from {file.name}")
-        new = replace(read, tracks=(*read.tracks, *added), edits=(*read.edits, edit))
-        custody.write_private(plan, to_bytes(dump_plan(new)))
+        custody.write_private(plan, to_bytes(dump_plan(edits.bring_in(read, added, file.name, who))))
     click.echo(f"{len(added)} tracks added, {left_out} boxes outside the excerpt left out")
 
 
-def bring(file: Path, label: str | None, clip: Path, settings: Settings) -> Detector:
-    """Return the detector of a file of detections, for one clip.
+def bring(file: Path, label: str | None, clip: Path, settings: Settings) -> tuple[Detector, Callable[[Source], None]]:
+    """Return the detector of a file of detections for one clip, and what checks them once the clip has been counted.
 
     Raises:
         InputError: the file cannot be read, or belongs to another clip.
@@ -85,8 +84,19 @@ def bring(file: Path, label: str | None, clip: Path, settings: Settings) -> Dete
     implied = ("face", "person") if covers_faces(settings) else ()  # they say where heads are
     for shown in sorted({shape.label for shape in shapes}.difference(settings.cover, implied)):
         raise UsageError(f"{file.name} shows {shown!r}, which is not to be covered.", f"Add it: --cover {shown},...")
-    with media.FrameReader(clip) as reader:
-        sizes = [frame.picture.shape[:2] for frame in reader]  # counted by decoding: headers can be wrong
-    height, width = sizes[0]
-    exchange.check_fits(shapes, width, height, len(sizes))
-    return BroughtDetector(file, media.hash_file(file), shapes)
+    with media.FrameReader(clip, stream=settings.stream) as reader:
+        height, width = next(iter(reader)).picture.shape[:2]  # decoded: headers can be wrong
+    exchange.check_fits(shapes, width, height, None)
+    return BroughtDetector(file, media.hash_file(file), shapes), partial(_check_source, shapes, settings)
+
+
+def _check_source(shapes: Sequence[Shape], settings: Settings, source: Source) -> None:
+    """Refuse boxes beside the picture of a clip, and those behind its end where the excerpt reaches that.
+
+    Raises:
+        InputError: there are some.
+    """
+    from redact import exchange
+
+    end = source.first + source.frames if settings.to_time is None else None
+    exchange.check_fits(shapes, source.width, source.height, end)

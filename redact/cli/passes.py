@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from contextlib import closing
@@ -26,7 +27,7 @@ from redact.cli.options import (
     settings_from,
 )
 from redact.cli.results import outcome_json, print_checks, print_path, say_skipped, shown, summarize, tell
-from redact.errors import UsageError, VerificationError
+from redact.errors import OutputError, UsageError, VerificationError
 from redact.plan import Verdict
 from redact.records import to_plain
 
@@ -109,13 +110,14 @@ def analyse_command(
     from redact.detectors import load_detectors
 
     settings = settings_from(DEFAULTS, given)
-    detectors = load_detectors(settings)
+    detectors, check = load_detectors(settings), None
     if detections is not None:
-        detectors.append(bring(detections, label, clip, settings))
+        brought, check = bring(detections, label, clip, settings)
+        detectors.append(brought)
     with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
-            plan, path = pipeline.analyse(clip, space, settings, detectors, bars)
+            plan, path = pipeline.analyse(clip, space, settings, detectors, bars, check)
     if as_json:
         click.echo(json.dumps({"plan": str(path), "tracks": len(plan.tracks), "frames": plan.source.frames}))
     else:
@@ -133,7 +135,7 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     from redact import custody, pipeline
 
     read = pipeline.read_plan(plan)
-    read = read.with_settings(settings_from(read.settings, given))
+    read = read.with_settings(settings_from(read.settings.without_permissions(), given))
     with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
@@ -199,16 +201,35 @@ def sheet_command(plan: Path, output: Path | None, clip: Path | None, tracks: bo
     """Draw what PLAN says is in doubt, the highest risk first, covered as in the copy."""
     from redact import custody, pipeline, sheets
 
+    path = _sheet_path(plan, output, tracks, uncovered)
     read = pipeline.read_plan(plan)
     size = read.source.width, read.source.height
     moments = sheets.moments_of_tracks(read.tracks, *size) if tracks else sheets.moments_of(read.doubts)
-    name = plan.name.removesuffix(".json").removesuffix(".plan")
-    name += f".{'tracks' if tracks else 'doubts'}{'-uncovered' if uncovered else ''}.png"
     with Bars() as bars:
         picture = sheets.draw_sheet(moments, read, clip or Path(read.source.path), not uncovered, bars("sheet"))
-    path = output or plan.with_name(name)
     custody.write_private(path, sheets.encode_png(picture))
     print_path(path)
+
+
+def _sheet_path(plan: Path, output: Path | None, tracks: bool, uncovered: bool) -> Path:
+    """Return where a sheet goes: where it is wanted, or beside the plan, where it replaces the one before.
+
+    Raises:
+        UsageError: that is no name of a picture.
+        OutputError: there is something already, or only checked copies may be there.
+    """
+    from redact import custody
+
+    name = plan.name.removesuffix(".json").removesuffix(".plan")
+    beside = plan.with_name(f"{name}.{'tracks' if tracks else 'doubts'}{'-uncovered' if uncovered else ''}.png")
+    path = output or beside
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"A sheet is a .png file, not {path.name}.")
+    if custody.is_release(path.resolve().parent):
+        raise OutputError(f"{path.parent} is for checked copies alone; a sheet is none.", "Choose another folder.")
+    if path != beside and os.path.exists(path):
+        raise OutputError(f"{path} exists already.", "Choose another name, or remove it.")
+    return path
 
 
 @click.command("log")

@@ -112,13 +112,14 @@ def _refuse_looking(given: dict[str, Any]) -> None:
 
 def _space_of(plan: Path, output: Path | None) -> Workspace:
     """Return where the copy of a plan goes: the folders that the plan lies in, or those that were named."""
-    from redact import custody
+    from redact import custody, pipeline
 
     if output is not None:
         return custody.locate_workspace(output)
     folder = plan.absolute().parent
     if folder.suffix == ".private":
-        return custody.locate_workspace(folder.with_suffix(".mp4"))
+        suffix = custody.suffix_of(pipeline.read_plan(plan).source.still)
+        return custody.locate_workspace(folder.with_suffix(suffix))
     if folder.name == "private":
         return custody.locate_workspace(folder.parent)
     raise UsageError(f"{plan} is not in the folder of a run.", "Say with -o where the copy is to go.")

@@ -49,6 +49,17 @@ def locate_workspace(output: Path) -> Workspace:
     return Workspace(output / "private", output / "release")
 
 
+def is_private(folder: Path) -> bool:
+    """Return whether a folder is the private one of an output: it is named like one, and holds a log."""
+    named = folder.name == "private" or folder.suffix == ".private"
+    return named and os.path.exists(Workspace(folder, folder).log)  # one that may not be looked into is none
+
+
+def is_release(folder: Path) -> bool:
+    """Return whether a folder is the one in which the copies of an output appear, beside its private one."""
+    return folder.name == "release" and is_private(folder.with_name("private"))
+
+
 def open_workspace(output: Path) -> Workspace:
     """Return the folders for an output, made where they are missing.
 

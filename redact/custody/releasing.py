@@ -20,7 +20,7 @@ from redact.custody.statement import make_statement
 from redact.disk import sync_folder, unwritable
 from redact.errors import OutputError
 from redact.media import hash_file
-from redact.plan import Plan, Settings, Verdict
+from redact.plan import PERMISSIONS, Plan, Settings, Verdict
 from redact.records import to_bytes, to_plain
 
 STATEMENT_SUFFIX = ".statement.json"
@@ -204,12 +204,14 @@ def find_released(space: Workspace, source_sha256: str, settings: Settings, afte
     Args:
         space: where it was released.
         source_sha256: of the clip.
-        settings: that it was made with.
+        settings: that it was made with; what it was allowed to do is no matter.
         after: number of the line of the log after which that has to be.
     """
-    wanted = {**identity(source_sha256, settings), "settings": to_plain(settings)}
+    excerpt, wanted = identity(source_sha256, settings), to_plain(settings.without_permissions())
     for entry in _releases(space, source_sha256.encode()):
-        if entry["number"] > after and wanted.items() <= entry.items():
+        made_with = entry.get("settings")
+        same = isinstance(made_with, dict) and {**made_with, **dict.fromkeys(PERMISSIONS, False)} == wanted
+        if same and entry["number"] > after and excerpt.items() <= entry.items():
             name = Path(entry["name"])
             copy = copy_path(space, name.stem, name.suffix)
             if copy.exists() and hash_file(copy) == entry["copy_sha256"]:

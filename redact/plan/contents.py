@@ -254,5 +254,6 @@ class Plan:
         return len(covered)
 
     def with_settings(self, settings: Settings) -> Plan:
-        """Return the same plan with other settings."""
-        return replace(self, settings=settings)
+        """Return the same plan with other settings: signed off only where these change nothing of the copy."""
+        same = settings.without_permissions() == self.settings.without_permissions()
+        return replace(self, settings=settings, review=self.review if same else None)

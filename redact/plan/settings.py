@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import PurePosixPath, PureWindowsPath
@@ -19,6 +19,7 @@ LEVELS = {
 ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
 EFFECTS = ("blur", "solid", "mosaic")
 AUDIO = ("none", "keep")  # or the path of a file
+PERMISSIONS = ("allow_empty", "overwrite")  # what is allowed for one command; the copy is the same with and without
 FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
 LONGEST_NAME = 100  # letters
 
@@ -151,6 +152,10 @@ class Settings:
             raise UsageError("--from lies before the beginning of the clip.")
         if self.to_time is not None and self.to_time <= (self.from_time or 0):
             raise UsageError("--to does not lie after --from: the excerpt would be empty.")
+
+    def without_permissions(self) -> Settings:
+        """Return the same settings, but nothing may be replaced or released empty: that is allowed for one command."""
+        return replace(self, allow_empty=False, overwrite=False)
 
     def _check_sound(self) -> None:
         """Check what is asked of the sound."""

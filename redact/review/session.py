@@ -340,7 +340,6 @@ class Session:
             self._save(edits.go_back(before, taken[-1], f"{word}: {_first_made(what)}", self.by()))
             taken.pop()
             given.append(before)
-            self._drawn_here &= {track.id for track in self.plan.tracks}  # numbers are used again
 
     def _check(self, revision: int) -> None:
         """Refuse a change of what is no longer so."""
@@ -362,6 +361,7 @@ class Session:
     def _take_from_disk(self) -> None:
         """Go on with the plan that is on disk."""
         self.plan = self.desk.file.read()
+        self._drawn_here.clear()
         self._undo.clear()
         self._redo.clear()
         self.revision += 1
@@ -371,6 +371,7 @@ class Session:
         with self._lock:
             self.desk.file.write(plan)
             self.plan = plan
+            self._drawn_here &= {track.id for track in plan.tracks}  # a number that is free is given again
             self.revision += 1
 
 
