@@ -21,7 +21,7 @@ from redact.batch import Failure, run_clips
 from redact.cli.results import complain
 from redact.custody import open_workspace
 from redact.errors import InputError
-from redact.media import FrameReader, SoundReader, apart
+from redact.media import FrameReader, SoundReader, apart, child
 from redact.media.listening import Samples
 from redact.plan import Settings
 from redact.trees import find_clips
@@ -287,4 +287,18 @@ def test_a_helper_that_has_died_is_started_again(bad: Path) -> None:
     helper = apart._helper(os.getpid())._process
     helper.kill()
     helper.wait()
+    assert read(bad) == FRAMES
+
+
+def test_a_decoder_whose_start_was_interrupted_takes_nothing_of_the_next(
+    bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: child.Lines) -> child.Words:
+        raise KeyboardInterrupt
+
+    read(bad)  # so that what starts decoders is there
+    with monkeypatch.context() as patched:
+        patched.setattr(child.Lines, "read", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            listen(bad)
     assert read(bad) == FRAMES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import json
 import os
 import select
@@ -307,7 +306,6 @@ class _Helper:
 
     def __init__(self, owner: int) -> None:
         self._lock = threading.Lock()
-        self._orders = itertools.count()
         self._owner = owner
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # only a process of one thread may be forked
         self._process = subprocess.Popen(
@@ -329,11 +327,13 @@ class _Helper:
             OSError, EOFError: the helper has died.
         """
         with self._lock:
-            number = next(self._orders)
-            write(self._out, {"order": number, "process": self._owner, **order})
-            while (words := self._lines.read())["order"] != number:  # of an order that was interrupted
-                pass
-        return os.pidfd_open(words["pid"])
+            try:
+                write(self._out, {"process": self._owner, **order})
+                return os.pidfd_open(self._lines.read()["pid"])
+            except BaseException:  # a decoder of whom nobody knows would take what is opened next for what it was given
+                self._process.kill()
+                self._process.wait()
+                raise
 
     def close(self) -> None:
         """End the process."""
