@@ -74,6 +74,11 @@ def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
     """Return the files to hand over by their names: all that is in the release folder, and all of that released."""
     if space.copy is not None:
+        if space.copy.name not in hashes:
+            raise VerificationError(
+                f"The log does not say that {space.copy.name} was released. Nothing was copied.",
+                f"Make it with `redact run CLIP -o {space.copy.name}`; with --overwrite, where it is no file of yours.",
+            )
         statement = space.copy.with_name(space.copy.stem + STATEMENT_SUFFIX)
         return {path.name: path for path in (space.copy, statement)}
     try:

@@ -325,6 +325,9 @@ def test_one_copy_of_a_name_is_handed_over_without_its_neighbours(
     copy = tmp_path / "films" / "copy.mp4"
     copy.parent.mkdir()
     (copy.parent / "other.mp4").write_bytes(b"private")
+    assert redact("analyse", clip.path, "-o", copy).code == 0
+    never = redact("release", copy, "--to", tmp_path / "target")
+    assert (never.code, "not say that copy.mp4 was released" in never.err) == (7, True)
     assert redact("run", clip.path, "-o", copy).code == 0
     assert redact("release", copy, "--to", tmp_path / "target").code == 0
     assert sorted(p.name for p in (tmp_path / "target").iterdir()) == ["copy.mp4", "copy.statement.json"]
