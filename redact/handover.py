@@ -102,7 +102,8 @@ def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
 
 def _refuse_strangers(space: Workspace, target: Path, files: Mapping[str, Path]) -> None:
     """Refuse a folder that holds, or lies where there is, anything but what is handed over."""
-    if any(target.resolve().is_relative_to(folder.resolve()) for folder in (space.private, space.release)):
+    copied = (space.private,) if space.copy else (space.private, space.release)  # one copy lies among the user's files
+    if any(target.resolve().is_relative_to(folder.resolve()) for folder in copied):
         raise OutputError(f"{target} lies in the folder that is copied.", "Choose a folder of its own.")
     try:
         names = {path.name.removesuffix(".new") for path in target.iterdir()} if target.exists() else set()

@@ -331,6 +331,9 @@ def test_one_copy_of_a_name_is_handed_over_without_its_neighbours(
     assert redact("run", clip.path, "-o", copy).code == 0
     assert redact("release", copy, "--to", tmp_path / "target").code == 0
     assert sorted(p.name for p in (tmp_path / "target").iterdir()) == ["copy.mp4", "copy.statement.json"]
+    assert redact("release", copy, "--to", copy.parent / "for-press").code == 0
+    for folder in (copy.parent, copy.parent / "copy.private" / "x"):
+        assert redact("release", copy, "--to", folder).code == 6
 
 
 @pytest.mark.usefixtures("fake")
