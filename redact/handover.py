@@ -16,7 +16,10 @@ from redact.disk import sync_folder, unwritable
 from redact.errors import OutputError, VerificationError
 from redact.media import hash_file
 
-HOW = "Run the clip again with --overwrite."
+HOW = (
+    "Make it again: a copy with `redact run CLIP -o OUT --overwrite`, a film with `redact reel OUT`, a page with "
+    "`redact report OUT`."
+)
 
 
 def hand_over(space: Workspace, target: Path) -> list[Path]:
@@ -77,7 +80,7 @@ def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
         if space.copy.name not in hashes:
             raise VerificationError(
                 f"The log does not say that {space.copy.name} was released. Nothing was copied.",
-                f"Make it with `redact run CLIP -o {space.copy.name}`; with --overwrite, where it is no file of yours.",
+                f"Make it with `redact run CLIP -o {space.copy.name}`.",
             )
         statement = space.copy.with_name(space.copy.stem + STATEMENT_SUFFIX)
         return {path.name: path for path in (space.copy, statement)}
