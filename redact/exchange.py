@@ -24,6 +24,10 @@ FORMATS = ("mot", "coco", "cvat")
 SUFFIXES = {".csv": "mot", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
 FIRST_CLASS = 101  # MOT's class of the first label: those below mean something else in MOT Challenge's own files
 LAST_FRAME = 10**8
+MALFORMED = (
+    *(ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
+    *(ET.ParseError, csv.Error),
+)  # what reading a file raises that is of another form than its suffix says
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def read(path: Path, label: str | None = None) -> list[Shape]:
         raise
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the name and its permissions.") from error
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, ET.ParseError, csv.Error) as error:
+    except MALFORMED as error:
         said = f"{type(error).__name__}: {error}"
         raise InputError(f"{path.name} is not a {form} file that can be read ({said}).", "Export it again.") from error
     if not shapes:

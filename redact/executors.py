@@ -134,13 +134,18 @@ class Processes:
         number = self._free.get()
         try:
             for last in [False] * (TRIES - 1) + [True]:
+                worker = self._worker(number)
                 try:
-                    error, result = _ask(self._worker(number).pipe, call, args, progress)
+                    error, result = _ask(worker.pipe, call, args, progress)
                     break
                 except (EOFError, ConnectionError):
                     died = self._bury(number)
                     if last:
                         raise died from None
+                except BaseException:  # of this process: the other one goes on, and the next call would get its answer
+                    worker.process.kill()
+                    self._bury(number)
+                    raise
         finally:
             self._free.put(number)
         if error is not None:

@@ -16,7 +16,10 @@ from redact.disk import sync_folder, unwritable
 from redact.errors import OutputError, VerificationError
 from redact.media import hash_file
 
-HOW = "Run the clip again with --overwrite."
+HOW = (
+    "Make it again: a copy with `redact run CLIP -o OUT --overwrite`, a film with `redact reel OUT`, a page with "
+    "`redact report OUT`."
+)
 
 
 def hand_over(space: Workspace, target: Path) -> list[Path]:
@@ -74,6 +77,11 @@ def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
     """Return the files to hand over by their names: all that is in the release folder, and all of that released."""
     if space.copy is not None:
+        if space.copy.name not in hashes:
+            raise VerificationError(
+                f"The log does not say that {space.copy.name} was released. Nothing was copied.",
+                f"Make it with `redact run CLIP -o {space.copy.name}`.",
+            )
         statement = space.copy.with_name(space.copy.stem + STATEMENT_SUFFIX)
         return {path.name: path for path in (space.copy, statement)}
     try:
@@ -97,7 +105,8 @@ def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
 
 def _refuse_strangers(space: Workspace, target: Path, files: Mapping[str, Path]) -> None:
     """Refuse a folder that holds, or lies where there is, anything but what is handed over."""
-    if any(target.resolve().is_relative_to(folder.resolve()) for folder in (space.private, space.release)):
+    copied = (space.private,) if space.copy else (space.private, space.release)  # one copy lies among the user's files
+    if any(target.resolve().is_relative_to(folder.resolve()) for folder in copied):
         raise OutputError(f"{target} lies in the folder that is copied.", "Choose a folder of its own.")
     try:
         names = {path.name.removesuffix(".new") for path in target.iterdir()} if target.exists() else set()

@@ -21,7 +21,7 @@ from redact.batch import Failure, run_clips
 from redact.cli.results import complain
 from redact.custody import open_workspace
 from redact.errors import InputError
-from redact.media import FrameReader, SoundReader, apart
+from redact.media import FrameReader, SoundReader, apart, child
 from redact.media.listening import Samples
 from redact.plan import Settings
 from redact.trees import find_clips
@@ -116,11 +116,37 @@ def test_a_fault_in_the_decoder_is_told_as_what_it_is(conquer: Conquer, bad: Pat
         "[0, 0, 0.5, 1, [180, 160], [0, False], False]",
         "[0, 0, 0, 1, [180, 160], [5, False], False]",
         "[0, 0, 0, 1, [180, 160]]",
+        "[0, 1 << 300, 0, 1, [180, 160], [0, False], False]",
+        "[0, 0, 1 << 300, 1, [180, 160], [0, False], False]",
         "None",
     ],
 )
 def test_a_frame_that_makes_no_sense_is_not_taken(conquer: Conquer, bad: Path, frame: str) -> None:
     conquer(f"child.write(self._replies, dict(run=1, lost=[], frame={frame}))")
+    with pytest.raises(InputError, match="ended the decoder"):
+        read(bad)
+
+
+@pytest.mark.parametrize("lost", ["[[['1e30000000'], [1]]]", "[[[0, 1], [1.5, 1]]]", "[[[0, 1], [1 << 300, 1]]]"])
+def test_a_lost_stretch_that_makes_no_sense_is_refused_at_once(conquer: Conquer, bad: Path, lost: str) -> None:
+    conquer(f"child.write(self._replies, dict(run=1, lost={lost}))")
+    with pytest.raises(InputError, match="ended the decoder"):
+        read(bad)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[['1e30000000'], [25, 1], [1, 1, 1], 0, False, None, None]",
+        "[[1, 25], [0, 1], [1, 1, 1], 0, False, None, None]",
+        "[[1, 25], [25, 1], [1, 1, 1], 0, False, None, ['1e30000000', 1]]",
+        "[[1, 25], [25, 1], [1, 1], 0, False, None, None]",
+        "[[1, 25], [25, 1], [1, 1, 1], 0, False, 0.5, None]",
+        "[]",
+    ],
+)
+def test_a_header_that_makes_no_sense_is_refused_at_once(conquer: Conquer, bad: Path, header: str) -> None:
+    conquer(f"return {header}", ("_Pictures", "told"))
     with pytest.raises(InputError, match="ended the decoder"):
         read(bad)
 
@@ -132,6 +158,7 @@ def test_a_frame_that_makes_no_sense_is_not_taken(conquer: Conquer, bad: Path, f
         "[0, [[None, 1 << 40]]]",
         "[0, [[None, 4.0]]]",
         "[0, [[[1, 0], 4]]]",
+        "[0, [[['1e30000000', 1], 4]]]",
         "[0, [4]]",
         "[2, [[None, 4]]]",
         "[0.0, [[None, 4]]]",
@@ -287,4 +314,18 @@ def test_a_helper_that_has_died_is_started_again(bad: Path) -> None:
     helper = apart._helper(os.getpid())._process
     helper.kill()
     helper.wait()
+    assert read(bad) == FRAMES
+
+
+def test_a_decoder_whose_start_was_interrupted_takes_nothing_of_the_next(
+    bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: child.Lines) -> child.Words:
+        raise KeyboardInterrupt
+
+    read(bad)  # so that what starts decoders is there
+    with monkeypatch.context() as patched:
+        patched.setattr(child.Lines, "read", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            listen(bad)
     assert read(bad) == FRAMES

@@ -315,7 +315,8 @@ def test_photographs_and_the_public_page_are_handed_over_as_well(
     assert {path.suffix for path in target.iterdir()} == {".mp4", ".png", ".json", ".html"}
     page = out / "release" / "report.html"
     page.write_text(page.read_text() + " ")
-    assert redact("release", out, "--to", tmp_path / "other").code == 7
+    changed = redact("release", out, "--to", tmp_path / "other")
+    assert (changed.code, "redact report OUT" in changed.err) == (7, True)
 
 
 @pytest.mark.usefixtures("fake")
@@ -325,9 +326,15 @@ def test_one_copy_of_a_name_is_handed_over_without_its_neighbours(
     copy = tmp_path / "films" / "copy.mp4"
     copy.parent.mkdir()
     (copy.parent / "other.mp4").write_bytes(b"private")
+    assert redact("analyse", clip.path, "-o", copy).code == 0
+    never = redact("release", copy, "--to", tmp_path / "target")
+    assert (never.code, "not say that copy.mp4 was released" in never.err) == (7, True)
     assert redact("run", clip.path, "-o", copy).code == 0
     assert redact("release", copy, "--to", tmp_path / "target").code == 0
     assert sorted(p.name for p in (tmp_path / "target").iterdir()) == ["copy.mp4", "copy.statement.json"]
+    assert redact("release", copy, "--to", copy.parent / "for-press").code == 0
+    for folder in (copy.parent, copy.parent / "copy.private" / "x"):
+        assert redact("release", copy, "--to", folder).code == 6
 
 
 @pytest.mark.usefixtures("fake")

@@ -118,6 +118,8 @@ def test_a_hole_in_a_track_of_cvat_is_covered_and_what_is_outside_is_not(tmp_pat
     [
         ("a.csv", "1,2,three,4,5,6\n"), ("a.csv", "0,1,1,1,5,5,1,102\n"), ("a.csv", "1,1,1,1,-5,5,1,102\n"),
         ("a.csv", "1,1,nan,1,5,5,1,102\n"), ("a.csv", "1,1,1e300,1,5,5,1,102\n"), ("a.csv", ""), ("a.csv", "1,2\n"),
+        ("a.csv", "5\n"), ("a.json", '{"images": [[1]]}'), ("a.json", '{"images": {"a": 1}}'),
+        ("a.json", '{"images": [], "categories": [], "annotations": ["x"]}'),
         ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.json", "{"), ("a.xml", "<annotations>"),
         ("a.xml", "<html/>"),
         ("a.xml", '<annotations><track label="head"><box frame="1"/></track></annotations>'),

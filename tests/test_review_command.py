@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -93,6 +94,19 @@ def test_a_clip_that_was_moved_is_named_and_any_other_is_refused(
     plan_file(out).with_name("more.plan.json").write_bytes(plan_file(out).read_bytes())
     refused = redact("review", out, "--clip", moved)
     assert (refused.code, "there are 2 plans" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_who_has_no_name_on_this_machine_is_asked_for_one(
+    error: type[Exception], redact: Redact, out: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise error("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", fail)
+    refused = redact("review", out)
+    assert (refused.code, "--by NAME" in refused.err, opened.desks) == (2, True, [])
+    assert redact("review", out, "--by", "Ana").code == 0
 
 
 def test_what_would_have_no_effect_is_refused(

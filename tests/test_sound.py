@@ -229,7 +229,7 @@ def test_settings_of_sound_and_stream_have_bounds(options: dict[str, Any]) -> No
 
 @pytest.mark.parametrize(
     "options", [["--mute", "1-2"], ["--audio", "keep", "--mute", "1"], ["--audio", "keep", "--beep"],
-                ["--audio", "missing.wav"], ["--audio", "keep", "--mute", "1-2-3"]],
+                ["--audio", "missing.wav"], ["--audio", "/not/there.wav"], ["--audio", "keep", "--mute", "1-2-3"]],
 )  # fmt: skip
 def test_senseless_sound_is_refused_before_anything_is_done(options: list[str], redact: Redact, tmp_path: Path) -> None:
     assert redact("run", "talk.mkv", "-o", tmp_path / "out", *options).code == 2

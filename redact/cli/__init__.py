@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import click
 import redact
 from redact.cli import exchange, folders, house, libraries, passes, reel, review
 from redact.cli.results import complain
-from redact.errors import DependencyError, RedactError
+from redact.errors import DependencyError, InputError, OutputError, RedactError
 
 INTERRUPTED = 130
 OF_UNIX = ("fcntl", "resource")  # parts of Python that Windows lacks
@@ -40,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.simplefilter("ignore")
     try:
         cli.main(args=arguments, prog_name="redact", standalone_mode=False)
-    except RedactError as error:
-        complain(error)
-        sys.exit(error.exit_code)
+    except (RedactError, OSError) as error:
+        told = error if isinstance(error, RedactError) else _refused(error)
+        complain(told)
+        sys.exit(told.exit_code)
     except ModuleNotFoundError as error:
         if error.name not in OF_UNIX:
             raise
@@ -54,3 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("redact: interrupted. Nothing unfinished was left; run the command again to go on.", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _refused(error: OSError) -> RedactError:
+    """Return the error for what the system refuses, where nobody nearer to it has told more."""
+    where = "Something" if error.filename is None else os.fsdecode(error.filename)
+    what = f"{where} cannot be used: {error.strerror or error}."
+    if isinstance(error, FileNotFoundError):
+        return InputError(what, "Check the name. Where a clip was moved, --clip says where it is.")
+    return OutputError(
+        what, "Check its permissions and those of its folders, that the name is not too long, and the disk."
+    )

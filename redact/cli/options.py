@@ -67,7 +67,7 @@ class Sound(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return one of these, or the full path of the file."""
-        if value in AUDIO or Path(value).is_absolute():
+        if value in AUDIO:
             return str(value)
         if not Path(value).is_file():
             self.fail(f"{value!r} is neither {' nor '.join(AUDIO)}, and there is no such file.", param, ctx)

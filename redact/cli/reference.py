@@ -98,7 +98,7 @@ def man_page() -> str:
                 lines += [".TP", f".B {_roff(_typed(option))}", _roff(option.help or "")]
     lines += [".SH EXIT STATUS", ".TP", ".B 0", "Done."]
     codes = {error.exit_code: error.__doc__ or "" for error in RedactError.__subclasses__()}
-    codes |= {1: "A bug; the details are in the private log.", 130: "Interrupted."}
+    codes |= {1: 'A bug; "run" writes the details to the private log, other commands print them.', 130: "Interrupted."}
     for code, said in sorted(codes.items()):
         lines += [".TP", f".B {code}", _roff(" ".join(said.split()))]
     return "\n".join(lines) + "\n"

@@ -59,6 +59,7 @@ def review_command(
 
     if clip and target.is_file() and target.suffix != ".json":
         raise UsageError("--clip says where the clip of a plan is, and TARGET is a clip itself.", "Leave it out.")
+    by = who or _user()
     paths, space = _find_plans(target, output, given)
     if clip and len(paths) > 1:
         raise UsageError(f"--clip names one clip, and there are {len(paths)} plans in {target}.", "Name one of them.")
@@ -67,7 +68,7 @@ def review_command(
         source = clip or Path(plan.source.path)
         with Bars() as bars:
             timeline = excerpts.find_timeline(plan, file.path, source, bars("time line"))
-        return Desk(file, plan, source, space, timeline, who or getpass.getuser(), never_show, pipeline.load_eyes)
+        return Desk(file, plan, source, space, timeline, by, never_show, pipeline.load_eyes)
 
     def opened(link: str) -> None:
         click.echo(f"The review is open at {link}")
@@ -79,6 +80,16 @@ def review_command(
     with Shelf(paths, make_desk) as shelf, suppress(KeyboardInterrupt):
         server.make_server(shelf, opened).run()
     click.echo("The review has ended. What was decided is kept in the plan.")
+
+
+def _user() -> str:
+    """Return the name of who is logged in here."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # the second from Python 3.13 on
+        raise UsageError(
+            "This machine has no name for you, and decisions need one.", "Say it with --by NAME."
+        ) from error
 
 
 def _find_plans(target: Path, output: Path | None, given: dict[str, Any]) -> tuple[list[Path], Workspace]:

