@@ -24,6 +24,7 @@ from redact.geometry import Box
 from redact.media import Frame, FrameReader
 from redact.plan import LABELS, Plan, Review, Settings, Source, Track
 from redact.records import dump_plan, load_plan
+from redact.review.store import PlanFile
 from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip, Result
 from tests.fakes import BlindDetector, FakeDetector
 from tests.test_odd_files import two_films
@@ -187,6 +188,8 @@ def test_imported_tracks_are_covered_besides_the_others_and_the_plan_says_who_br
     (tmp_path / "more.csv").write_text("3,1,1,1,30,30,0,-1\n4,1,2,1,30,30,0,-1\n")
     for nobody in (" ", "Ana\nBea"):
         assert redact("import", plan, tmp_path / "more.csv", "--by", nobody, "--label", "text").code == 2
+    with PlanFile(plan):
+        assert redact("import", plan, tmp_path / "more.csv", "--by", "Ana", "--label", "text").code == 6
     assert load_plan(plan.read_text()) == before
     result = redact("import", plan, tmp_path / "more.csv", "--by", "A. Reviewer", "--label", "text")
     assert (result.code, result.out) == (0, "1 tracks added, 0 boxes outside the excerpt left out\n")

@@ -13,7 +13,6 @@ import click
 from redact.cli.results import print_path
 from redact.errors import OutputError, UsageError
 from redact.plan import ASKED_FOR, LABELS, Settings, Source
-from redact.records import dump_plan, to_bytes
 
 if TYPE_CHECKING:
     from redact.detectors import Detector
@@ -55,17 +54,20 @@ def export_command(plan: Path, form: str, output: Path, overwrite: bool) -> None
 @LABEL
 def import_command(plan: Path, file: Path, by: str, label: str | None) -> None:
     """Add the tracks of FILE to PLAN: what they show is covered as well. Nothing that PLAN covers is taken away."""
-    from redact import custody, edits, exchange, pipeline
+    from redact import edits, exchange, pipeline
+    from redact.review.store import PlanFile
 
     who = edits.By(by, datetime.now(UTC).isoformat(timespec="seconds"))
-    read = pipeline.read_plan(plan)
+    pipeline.read_plan(plan)  # what is no plan is not locked
     shapes = exchange.read(file, label)
-    _check_source(shapes, read.settings, read.source)
-    first, end = read.source.first, read.source.first + read.source.frames
-    added = exchange.add_tracks(read, shapes, by.strip())
-    left_out = sum(not first <= shape.frame < end for shape in shapes)
-    if added:
-        custody.write_private(plan, to_bytes(dump_plan(edits.bring_in(read, added, file.name, who))))
+    with PlanFile(plan) as kept:
+        read = kept.read()
+        _check_source(shapes, read.settings, read.source)
+        first, end = read.source.first, read.source.first + read.source.frames
+        added = exchange.add_tracks(read, shapes, by.strip())
+        left_out = sum(not first <= shape.frame < end for shape in shapes)
+        if added:
+            kept.write(edits.bring_in(read, added, file.name, who))
     click.echo(f"{len(added)} tracks added, {left_out} boxes outside the excerpt left out")
 
 
