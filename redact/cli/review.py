@@ -117,7 +117,7 @@ def _refuse_looking(given: dict[str, Any]) -> None:
     if names := [name.removesuffix("_time").replace("_", "-") for name, value in given.items() if value]:
         raise UsageError(
             f"--{names[0]} is for the analysis of a clip, and its plan is there already.",
-            "Leave it out. `redact analyse CLIP -o OUT --overwrite` makes the plan anew; decisions are lost then.",
+            "Leave it out. `redact analyse CLIP -o OUT --overwrite` makes it anew, if nobody has decided anything.",
         )
 
 
@@ -152,5 +152,5 @@ def _plan_of_clip(clip: Path, output: Path | None, given: dict[str, Any]) -> tup
     if path.exists() and not settings.overwrite:
         _refuse_looking(looked)
         return path, space
-    with Bars() as bars:
+    with Bars() as bars, custody.hold(space):
         return pipeline.analyse(clip, space, settings, load_detectors(settings), bars)[1], space
