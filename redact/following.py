@@ -289,7 +289,12 @@ class Follower:
                 walk.row, walk.motion = walk.row + np.tile(camera[n] + walk.motion, 2), walk.motion * DECAY
         for walk, trust in zip(going, trusts, strict=True):
             seen = walk.chain.seen.get(b.frame)
-            if seen and trust >= OWN_TRUST and _is_elsewhere(seen, walk):
+            if (
+                seen
+                and trust >= OWN_TRUST
+                and _is_elsewhere(seen, walk)
+                and not self._has_another(walk, going, b.frame)
+            ):
                 self._part(walk, way)
         arriving = zip(going, map(float, trusts), strict=True)
         on = [w for w, trust in arriving if b.frame not in w.chain.seen and self._goes_on(w, b, trust)]
@@ -306,6 +311,17 @@ class Follower:
         walk.path.append(Detection(at.frame, box, walk.start.label, trust, FLOW, walk.start.angle))
         walk.chain.carried.append(walk.path[-1])
         return True
+
+    def _has_another(self, walk: _Walk, going: Sequence[_Walk], frame: int) -> bool:
+        """Return whether another chain is where a walk has come to: seen there, or carried and at least as far."""
+        left = abs(walk.until - frame)
+        there = [w.row for w in going if w.chain is not walk.chain and abs(w.until - frame) >= left]
+        there += [
+            _row(c.seen[frame].box)
+            for c in self._by_frame[frame]
+            if c is not walk.chain and kind(c.seen[frame]) == kind(walk.start)
+        ]
+        return any(_is_near(walk.row, row) for row in there)
 
     def _part(self, walk: _Walk, way: int) -> None:
         """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""

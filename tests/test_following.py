@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -174,6 +175,15 @@ def test_a_wrong_sighting_does_not_take_the_place_of_a_face_that_moves_on(later:
     assert uncovered(chains, timeline(70), clock, [wrong[0].frame]) == []
     assert all(d in chains[0] for d in whole)
     assert seen in [[d for d in own if d.detector != FLOW] for own in chains[1:]]
+
+
+def test_a_face_that_another_chain_sees_there_need_not_part_from_its_own() -> None:
+    seen = sightings(straight, range(25, 36))
+    wrong = sighting(39, (straight(30)[0], straight(30)[1] + 90), 0.4)
+    other = [replace(d, detector="other") for d in sightings(straight, range(38, 50))]
+    for others, parted in (([], True), ([other], False)):
+        chains = follow(film(70, straight), [[*seen, wrong], *others])
+        assert any([d for d in c if d.detector == "test"] == seen for c in chains) is parted
 
 
 def test_a_sighting_where_a_face_was_carried_to_goes_on_with_the_chain() -> None:
