@@ -62,6 +62,13 @@ def test_the_version_stands_in_one_place_and_the_citation_follows() -> None:
     assert set(names) - set(citation) == {"authors", "keywords"}, "the others hold one line"
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_the_sample_clip_brings_no_packages_of_the_tests_and_no_older_pillow() -> None:
+    told = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "tests.clips" in told
+    assert "[test]" not in told, "that extra brings the Pillow of moviepy, which would decode a reporter's photographs"
+
+
 def test_the_released_sources_hold_every_file_of_the_repository(tmp_path: Path) -> None:
     pytest.importorskip("setuptools", reason="setuptools is not installed")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
