@@ -16,6 +16,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+from redact import bundles
 from tests.clips import write_sample
 
 
@@ -28,12 +29,13 @@ def main(wheel: Path, environment: Path) -> None:
     python = environment / "bin" / "python"
     command = environment / "bin" / "redact"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    # Once more by name, so that the environment does not keep where the wheel lay: the list of packages would tell it.
-    by_name = ["--no-index", "--no-deps", "--force-reinstall", "--find-links", wheel.resolve().parent, "redact"]
-    for what in ([wheel.resolve()], by_name):
+
+    def install(*what: str) -> None:
         # In the folder of the project pip would take the sources for what is installed already.
-        subprocess.run([*install, *what], cwd=environment, env=clean, check=True)
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, *what], cwd=environment, env=clean, check=True)
+
+    install(str(wheel.resolve()))
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)  # outside the project: nothing may be taken from its sources
         clip = write_sample(where / "sample.mp4")
@@ -43,6 +45,9 @@ def main(wheel: Path, environment: Path) -> None:
         install_bundle(command, wheel.resolve(), where, clean)
         made = sorted(path.name for path in (where / "out" / "release").iterdir())
     assert made == ["excerpt-0001.mp4", "excerpt-0001.statement.json", "report.html"], made
+    # For the list of packages: those of a bundle, and by name, for the environment keeps where a wheel lay.
+    install(f"{wheel.resolve()}[{bundles.EXTRA}]")
+    install("--no-index", "--no-deps", "--force-reinstall", "--find-links", str(wheel.resolve().parent), "redact")
     pages = environment / "share" / "man" / "man1" / "redact.1"
     assert pages.exists(), pages
     print(f"{wheel.name} does its job in an empty environment")
@@ -52,7 +57,7 @@ def install_bundle(command: Path, wheel: Path, where: Path, clean: dict[str, str
     """Make a bundle and type what its note says, in a home of its own. Raise if anything fails."""
     print("redact bundle carry", flush=True)
     subprocess.run(
-        [command, "bundle", "carry", "--wheel", wheel], cwd=where, env=clean, check=True, capture_output=True
+        [command, "bundle", "carry", "--wheel", wheel], cwd=where, env=clean, check=True, stdout=subprocess.DEVNULL
     )
     note = (where / "carry" / "INSTALL.txt").read_text("utf-8")
     lines = "\n".join(line.strip() for line in note.splitlines() if line.startswith("    "))
