@@ -13,7 +13,7 @@ run: .venv/tool
 ifdef CLIP
 	$(BIN)/redact run "$(CLIP)" -o "$(OUT)"
 else
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(BIN)/python -m pip install --quiet scikit-image
 	mkdir -p "$(OUT)"
 	$(BIN)/python -m tests.clips "$(OUT)/sample.mp4"
 	$(BIN)/redact run "$(OUT)/sample.mp4" -o "$(OUT)"

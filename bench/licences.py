@@ -1,4 +1,4 @@
-"""The licences of all packages that redact needs and of all weights, as SPDX expressions.
+"""The licences of all packages that redact and its review page need, and of all weights, as SPDX expressions.
 
     python bench/licences.py
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from redact import weights
+from redact import bundles, weights
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "licences.md"
 # Packages that give no SPDX expression say one of these in its place.
@@ -29,12 +29,13 @@ OLD_NAMES = {
 
 
 def packages(name: str = "redact", seen: set[str] | None = None) -> Iterator[str]:
-    """Yield the names of all packages that one needs, also by way of others, and not for an extra."""
+    """Yield the names of all packages that one needs, also by way of others; of extras for that of a bundle only."""
     known = {name} if seen is None else seen
+    extra = bundles.EXTRA if seen is None else ""
     for line in distribution(name).requires or ():
         requirement = Requirement(line)
         other = canonicalize_name(requirement.name)
-        if other not in known and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+        if other not in known and (requirement.marker is None or requirement.marker.evaluate({"extra": extra})):
             known.add(other)
             yield other
             yield from packages(other, known)

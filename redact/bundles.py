@@ -21,6 +21,7 @@ from redact.media import hash_file
 
 PIP_TIMEOUT_S = 1800
 SUMS = "SHA256SUMS"
+EXTRA = "review"  # without its packages there is no review page, and the other machine cannot get them
 SOURCES = ("redact", "models", "docs", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 NOTE = Template("""redact for a machine without a network
 ======================================
@@ -31,12 +32,15 @@ In a terminal in this folder (on Windows: in that of WSL, with a folder made for
 
     sha256sum -c $sums
     python3 -m venv ~/redact
-    ~/redact/bin/python -m pip install --no-index --find-links wheels redact
+    ~/redact/bin/python -m pip install --no-index --find-links wheels "redact[$extra]"
     ~/redact/bin/redact models fetch$ids --from weights
     ~/redact/bin/redact doctor
 
 The first line (on macOS: shasum -a 256 -c $sums) says OK for each file that arrived as it was sent. The last line says
-what is still missing.
+what is still missing. So that you can type redact alone, run this once in each new terminal:
+
+    source ~/redact/bin/activate
+
 On a server without a screen OpenCV also needs the system's packages libgl1 and libglib2.0-0.
 
 As a container: the file Containerfile says how.
@@ -92,7 +96,7 @@ def _fill(draft: Path, made: Path, chosen: Sequence[weights.Card], progress: Cal
     if len(own) != 1:
         raise UsageError(f"{made} is no wheel of redact.", "Give one with --wheel.")
     progress("the packages that it needs")
-    _pip("download", "--only-binary=:all:", "--dest", str(wheels), str(own[0]))
+    _pip("download", "--only-binary=:all:", "--dest", str(wheels), f"{own[0]}[{EXTRA}]")
     (draft / "weights").mkdir()
     for card in chosen:
         progress(f"the weights {card.id}")
@@ -102,7 +106,7 @@ def _fill(draft: Path, made: Path, chosen: Sequence[weights.Card], progress: Cal
     )
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     kind = f"{platform.system()} on {platform.machine()}"
-    note = NOTE.substitute(system=kind, python=python, sums=SUMS, ids=optional)
+    note = NOTE.substitute(system=kind, python=python, sums=SUMS, extra=EXTRA, ids=optional)
     (draft / "INSTALL.txt").write_text(note, "utf-8")
     (draft / "Containerfile").write_bytes((files("redact") / "Containerfile").read_bytes())
     inside = sorted(path for path in draft.rglob("*") if path.is_file())

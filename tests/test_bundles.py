@@ -48,7 +48,7 @@ def test_a_bundle_holds_wheels_weights_a_note_and_the_hash_of_each_file(
     assert (result.code, result.out) == (0, f"{folder}\n")
     (build, _), (download, wheel) = ((c[0], c[-1]) for c in pip)
     assert (build, download) == ("wheel", "download")
-    assert wheel.endswith(WHEEL)
+    assert wheel.endswith(f"{WHEEL}[review]"), "else there is no review page without a network"
     assert "--only-binary=:all:" in pip[1]
     inside = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     models = {"centerface.onnx", "PP-OCRv6_det_small.onnx", "frozen_graph.pb", "yunet_n_dynamic.onnx"}
@@ -58,13 +58,14 @@ def test_a_bundle_holds_wheels_weights_a_note_and_the_hash_of_each_file(
     assert sums == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in inside - {"SHA256SUMS"}}
     note = (folder / "INSTALL.txt").read_text()
     assert "models fetch centerface ppocr-det-v6 retinaface-mnv2 yunet-n --from weights" in note
+    assert '--no-index --find-links wheels "redact[review]"' in note
     assert f"Python {sys.version_info.major}.{sys.version_info.minor}" in note
     assert "$" not in note
     assert [p.name for p in tmp_path.iterdir()] == ["carry"]
 
 
 def test_what_the_note_tells_to_type_is_a_command_of_the_program(redact: Redact, tmp_path: Path) -> None:
-    note = bundles.NOTE.substitute(system="a system", python="3.11", sums="SHA256SUMS", ids="")
+    note = bundles.NOTE.substitute(system="a system", python="3.11", sums="SHA256SUMS", extra="review", ids="")
     typed = {line.split("redact ")[-1].split(" --from")[0] for line in note.splitlines() if "/bin/redact " in line}
     assert typed == {"models fetch", "doctor"}
     for command in typed:
