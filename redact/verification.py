@@ -93,8 +93,7 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
     with open_sound(plan, clip, source.sounds) or nullcontext() as sound:
         checks += _check_still(copy) if plan.source.still else _check_contents(copy, sound is not None)
         if sound is not None and all(check.passed for check in checks):
-            begin = plan.settings.from_time or Fraction(0)
-            mute = [(a - begin, b - begin) for a, b in plan.settings.mute]
+            mute = [(a - plan.begin, b - plan.begin) for a, b in plan.settings.mute]
             checks += check_sound(copy, sound, mute, plan.settings.beep)
     verdict = Verdict((*checks, *_not_made(plan, sound is not None, bool(detectors))))
     return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
@@ -120,14 +119,13 @@ def pictures_of(opened: Callable[[], FrameReader]) -> Generator[tuple[int, NDArr
 def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, progress: Progress) -> _Comparison:
     """Compare the copy with the covered source, frame by frame, and look at it."""
     coverer, seen = Coverer(plan), _Comparison()
-    begin = plan.settings.from_time or Fraction(0)
     for expected, copied in itertools.zip_longest(source, reader):
         seen.planned += expected is not None
         seen.copied += copied is not None
         if expected is None or copied is None:
             continue
         seen.damaged += copied.damaged
-        if copied.time != expected.time - begin:
+        if copied.time != expected.time - plan.begin:
             seen.wrong_times.append(copied.index)
         picture, mask = coverer.cover(expected.picture, expected.index)
         if expected.damaged and not mask.all():

@@ -101,7 +101,9 @@ def run(redact: Redact, see: Callable[[Any], None], tmp_path: Path) -> Callable[
     return made
 
 
-@pytest.mark.parametrize(("late", "excerpt"), [(0, ()), (0, ("--from", "0.4", "--to", "1.6")), (21, ())])
+@pytest.mark.parametrize(
+    ("late", "excerpt"), [(0, ()), (0, ("--from", "0.4", "--to", "1.6")), (0, ("--from", "0.33333")), (21, ())]
+)
 def test_kept_sound_stays_with_its_pictures_to_the_frame(
     late: int, excerpt: tuple[str, ...], run: Callable[..., Path], tmp_path: Path
 ) -> None:
