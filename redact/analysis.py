@@ -170,9 +170,32 @@ def follow(
     Raises:
         InputError: the clip cannot be read.
     """
-    eyes = () if settings.fast else [d for d in detectors if not isinstance(d, PacedDetector)]
-    judge = judge_among(detectors)
+    eyes, judge = _eyes_among(detectors, settings), judge_among(detectors)
     return _follow(clip, link(detections, timeline), timeline, settings, eyes, progress, judge)
+
+
+def follow_again(
+    clip: Path,
+    detections: Iterable[Detection],
+    timeline: Timeline,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: Progress,
+) -> tuple[tuple[Detection, ...], ...]:
+    """Return likewise the chains of what was found in a copy: all of it counts, whatever did at the first look.
+
+    The arguments are those of `follow`.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    settings = replace(settings, threshold=settings.copy_threshold)
+    return follow(clip, detections, timeline, settings, detectors, progress)
+
+
+def _eyes_among(detectors: Sequence[Detector], settings: Settings) -> list[Detector]:
+    """Return the detectors that look for what is followed."""
+    return [] if settings.fast else [d for d in detectors if not isinstance(d, PacedDetector)]
 
 
 def _follow(
@@ -321,7 +344,7 @@ def add_faces(plan: Plan, chains: Iterable[Sequence[Detection]], timeline: Timel
     """Return a plan that covers, besides what it did, the faces that verification has found, whoever says otherwise."""
     unjudged = [[replace(d, judged=None) for d in chain] for chain in chains]
     side = max(plan.source.width, plan.source.height)
-    made = make_tracks(unjudged, timeline, plan.settings.threshold, "head" in plan.settings.cover, side)
+    made = make_tracks(unjudged, timeline, plan.settings.copy_threshold, "head" in plan.settings.cover, side)
     used = _next(plan.tracks) - 1
     added = [replace(track, id=used + track.id, origin="verification") for track in made]
     return replace(plan, tracks=(*plan.tracks, *added))

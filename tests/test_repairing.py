@@ -128,6 +128,25 @@ def test_a_plan_without_a_single_track_is_held_back_and_repaired_where_it_may_be
     assert len(case.read().tracks) == 2
 
 
+class LessSure(Recogniser):
+    """Is not as sure of a face as it could be, and seldom sees one."""
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the faces in the picture."""
+        seen = super().detect(picture, frame, looks) if 8 <= frame < 11 else []
+        return [replace(d, score=0.7) for d in seen]
+
+
+@pytest.mark.parametrize("threshold", ["0.75", "0.9"])
+def test_a_copy_is_searched_as_usual_where_only_surer_sightings_were_to_be_covered(
+    threshold: str, two_people: Path, redact: Redact, see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    see(LessSure())
+    copy = tmp_path / "copy.mp4"
+    assert redact("run", two_people, "-o", copy, "--threshold", threshold, "--allow-empty").code == 0
+    assert shown(copy) == []
+
+
 def test_a_repaired_plan_is_used_again_and_needs_no_repair(case: Case, redact: Redact) -> None:
     case.change(lose_a_track)
     assert redact("run", case.clip, "-o", case.out).code == 0

@@ -21,6 +21,7 @@ EFFECTS = ("blur", "solid", "mosaic")
 AUDIO = ("none", "keep")  # or the path of a file
 FARTHEST = 999_999  # pixels from the picture's corner that a box may reach
 LONGEST_NAME = 100  # letters
+USUAL_THRESHOLD = 0.33  # bench/leaks.py: see "What is dropped" in docs/architecture.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Settings:
     mute: tuple[tuple[Fraction, Fraction], ...] = ()
     beep: bool = False
     strict: bool = False
-    threshold: float = 0.33
+    threshold: float = USUAL_THRESHOLD
     fast: bool = False
     crf: int = 17
     keep_names: bool = False
@@ -151,6 +152,14 @@ class Settings:
             raise UsageError("--from lies before the beginning of the clip.")
         if self.to_time is not None and self.to_time <= (self.from_time or 0):
             raise UsageError("--to does not lie after --from: the excerpt would be empty.")
+
+    @property
+    def copy_threshold(self) -> float:
+        """The score that stands for `threshold` where copies are searched: no higher than usual.
+
+        Who covers only what is surer still wants to know of the faces that a copy shows.
+        """
+        return min(self.threshold, USUAL_THRESHOLD)
 
     def _check_sound(self) -> None:
         """Check what is asked of the sound."""
