@@ -170,9 +170,34 @@ def follow(
     Raises:
         InputError: the clip cannot be read.
     """
-    eyes = () if settings.fast else [d for d in detectors if not isinstance(d, PacedDetector)]
-    judge = judge_among(detectors)
+    eyes, judge = _eyes_among(detectors, settings), judge_among(detectors)
     return _follow(clip, link(detections, timeline), timeline, settings, eyes, progress, judge)
+
+
+def follow_again(
+    clip: Path,
+    detections: Iterable[Detection],
+    timeline: Timeline,
+    settings: Settings,
+    detectors: Sequence[Detector],
+    progress: Progress,
+) -> tuple[tuple[Detection, ...], ...]:
+    """Return likewise the chains of what was found in a copy: all of it counts, whatever did at the first look.
+
+    Nobody is asked about them, for they are covered whatever the answer.
+
+    The arguments are those of `follow`.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    settings = replace(settings, threshold=settings.copy_threshold)
+    return _follow(clip, link(detections, timeline), timeline, settings, _eyes_among(detectors, settings), progress)
+
+
+def _eyes_among(detectors: Sequence[Detector], settings: Settings) -> list[Detector]:
+    """Return the detectors that look for what is followed."""
+    return [] if settings.fast else [d for d in detectors if not isinstance(d, PacedDetector)]
 
 
 def _follow(
@@ -293,12 +318,16 @@ def _with_people(
 ) -> list[Track]:
     """Return tracks with the heads that persons imply, the bodies that heads imply, and persons only where wanted."""
     if "person" in settings.cover:
-        best = [max(seen_in(chain), key=lambda d: d.score) for chain in chains]
-        angles = {track.id: d.angle for track, d in zip(found, best, strict=True)}
-        return [*found, *add_bodies(found, angles, _next(found))]
+        return [*found, *add_bodies(found, _angles(found, chains), _next(found))]
     sure = {track.id: _sure_frames(track, chain, timeline) for track, chain in zip(found, chains, strict=True)}
     heads = add_heads(found, sure, _next(found))
     return [*(track for track in found if track.label != "person"), *heads]
+
+
+def _angles(found: Sequence[Track], chains: Sequence[Sequence[Detection]]) -> dict[int, int]:
+    """Return by the id of each track how far what it shows is turned, in degrees."""
+    best = [max(seen_in(chain), key=lambda d: d.score) for chain in chains]
+    return {track.id: d.angle for track, d in zip(found, best, strict=True)}
 
 
 def _sure_frames(track: Track, chain: Sequence[Detection], timeline: Timeline) -> set[int]:
@@ -323,10 +352,15 @@ def add_faces(plan: Plan, chains: Iterable[Sequence[Detection]], timeline: Timel
     Nobody has looked at what was added: a sign-off holds no more.
     """
     unjudged = [[replace(d, judged=None) for d in chain] for chain in chains]
-    side = max(plan.source.width, plan.source.height)
-    made = make_tracks(unjudged, timeline, plan.settings.threshold, "head" in plan.settings.cover, side)
+    settings, side = plan.settings, max(plan.source.width, plan.source.height)
+    made = make_tracks(unjudged, timeline, settings.copy_threshold, "head" in settings.cover, side)
     used = _next(plan.tracks) - 1
     added = [replace(track, id=used + track.id, origin="verification") for track in made]
+    if "person" in settings.cover:
+        covered = [track for track in plan.tracks if track.label == "person" and track.action == "cover"]
+        angles = _angles(added, counted(unjudged, settings.copy_threshold))
+        bodies = add_bodies([*covered, *added], angles, _next([*plan.tracks, *added]))
+        added += [replace(body, origin="verification") for body in bodies]
     return replace(plan, tracks=(*plan.tracks, *added), review=None)
 
 

@@ -231,7 +231,9 @@ class Follower:
         return sinks or jump > JUMPS or max(sizes) > SWELLS * min(sizes)
 
     def _meet(self, walk: _Walk, frame: int) -> None:
-        """Let a chain that begins where this one was carried go on with it."""
+        """Let a chain that begins where this one was carried go on with it; regions stay what a person drew."""
+        if walk.start.label == "region":
+            return
         for other in self._by_frame[frame]:
             begins = other.frames[0] == frame and not other.seen.keys() & walk.chain.seen.keys()
             same = kind(other.seen[frame]) == kind(walk.start)

@@ -259,7 +259,7 @@ def _repair(
     """Return the plan with the faces that were found, each followed through the clip, and keep it."""
     seen = [d for chain in findings.faces for d in chain]
     given = clip, seen, findings.timeline, plan.settings, detectors
-    chains = executor.submit(analysis.follow, *given, progress=progress("follow again")).result()
+    chains = executor.submit(analysis.follow_again, *given, progress=progress("follow again")).result()
     repaired = analysis.add_faces(plan, chains, findings.timeline)
     kept.write(repaired)
     added = len(repaired.tracks) - len(plan.tracks)

@@ -6,7 +6,6 @@ import glob
 import os
 import tempfile
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 
 from redact.crew import Progress
@@ -60,7 +59,6 @@ def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:
     coverer, digest, done = Coverer(plan), Digest(), 0
     with ExitStack() as stack:
         reader = stack.enter_context(open_excerpt(plan, clip))
-        begin = plan.settings.from_time or Fraction(0)
         sound = open_sound(plan, clip, reader.sounds)
         if sound is not None:
             stack.enter_context(sound)
@@ -68,7 +66,7 @@ def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:
         for frame in reader:
             digest.add(frame)
             picture, _ = coverer.cover(frame.picture, frame.index)
-            writer.write(picture, frame.time - begin)
+            writer.write(picture, frame.time - plan.begin)
             done += 1
             progress(done, plan.source.frames)
         if digest.hexdigest() != plan.source.digest:

@@ -91,7 +91,7 @@ class SecondLook:
     ) -> list[Detection]:
         """Return what is seen in one frame and not covered, but for what only the covers have made."""
         shown = [d for d in self._detect(picture, frame, looks) if _is_shown(d, mask)]
-        if not any(d.score >= self._settings.threshold + SURE_OFTEN for d in shown):
+        if not any(d.score >= self._settings.copy_threshold + SURE_OFTEN for d in shown):
             return shown  # nothing that will count
         there = self._detect(source, frame, looks)
         return [d for d in shown if any(_is_like(s, d, mask) for s in there)]
@@ -120,7 +120,7 @@ class SecondLook:
     def _is_sure(self, chain: Sequence[Detection]) -> bool:
         """Return whether linked sightings are a face, unless another model denies it."""
         more = SURE_OFTEN if len(chain) >= OFTEN else SURE_ONCE
-        return max(d.score for d in chain) >= self._settings.threshold + more
+        return max(d.score for d in chain) >= self._settings.copy_threshold + more
 
     def _judged(
         self, chains: Sequence[Sequence[Detection]], again: Iterable[tuple[int, NDArray[np.uint8]]]

@@ -160,9 +160,8 @@ def _leave(picture: Picture, frame: int) -> Picture:
 
 def _as_in_the_clip(copy: Iterable[Frame], plan: Plan) -> Iterator[Frame]:
     """Yield the frames of a copy, which begins at zero, under the clip's indices and times."""
-    begin = plan.settings.from_time or Fraction(0)
     for frame in copy:
-        yield replace(frame, index=frame.index + plan.source.first, time=frame.time + begin)
+        yield replace(frame, index=frame.index + plan.source.first, time=frame.time + plan.begin)
 
 
 def _collect(

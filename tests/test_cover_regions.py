@@ -91,6 +91,25 @@ def test_regions_of_a_file_stand_or_follow_the_picture(
     assert_corner_covered(path, tmp_path / "release" / "excerpt-0001.mp4", range(5, 11))
 
 
+def test_regions_that_are_followed_may_meet(redact: Redact, tmp_path: Path, see: Callable[..., None]) -> None:
+    see(Paced("text", []))
+    shown, places = wandering_square()
+    path, file = write_clip(tmp_path / "yard.mp4", shown), tmp_path / "regions.toml"
+    drawn = [("badge", 0), ("badge again", 10)]
+    file.write_text(
+        "".join(
+            f"[[region]]\nname = '{name}'\nfollow = true\n"
+            f"keys = [{{at = {n / 25}, box = [{places[n].x0}, {places[n].y0}, 40, 40]}}]\n"
+            for name, n in drawn
+        )
+    )
+    assert redact("run", path, "-o", tmp_path, "--cover", "text", "--regions", file).code == 0
+    tracks = plan_of(tmp_path, path).tracks
+    assert [track.reason for track in tracks] == ["badge", "badge again"]
+    for track in tracks:
+        assert_covered([track], places, 0.9)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

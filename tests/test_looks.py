@@ -259,6 +259,12 @@ def test_once_keeps_the_best_of_each_thing_and_the_best_comes_first() -> None:
     assert once(seen[:1]) == seen[:1]
 
 
+def test_a_surer_face_does_not_take_the_place_of_the_text_around_it() -> None:
+    face = Detection(0, Box(100, 100, 140, 160), "face", 0.9, "eyes")
+    text = Detection(0, Box(96, 110, 150, 176), "text", 0.5, "eyes")
+    assert once([text, face]) == [face, text]
+
+
 boxes = st.builds(
     lambda x, y, w, h: Box(x, y, x + w, y + h),
     st.integers(-20, 60), st.integers(-20, 60), st.integers(1, 40), st.integers(1, 40),

@@ -17,6 +17,7 @@ from redact import api
 from redact.errors import OutputError
 from redact.media import FrameReader, FrameWriter, list_contents
 from redact.records import load_plan
+from tests.clips import write_clip
 from tests.conftest import FRAMES, MadeClip, Result
 from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
 
@@ -125,6 +126,20 @@ def test_an_excerpt_begins_at_zero_and_is_exact_to_the_frame(redact: Redact, cli
         sound = sum(frame.samples for frame in container.decode(audio=0))
     assert abs(sound / 48000 - 0.4) < 0.05
     assert (tmp_path / "copy.private" / f"{clip.path.stem}.plan.json").exists()
+
+
+@pytest.mark.parametrize(("rate", "begin"), [(30, "0.34"), (24, "0.1"), (25, "0.3333")])
+def test_an_excerpt_may_begin_at_a_time_that_the_clip_cannot_name(
+    rate: int, begin: str, redact: Redact, see: Callable[[object], None], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(4).integers(0, 255, (FRAMES, 96, 128, 3), dtype=np.uint8)
+    clip, copy = write_clip(tmp_path / "clip.mp4", list(noise), rate=rate, sound=True), tmp_path / "copy.mp4"
+    see(FakeDetector([(40, 30, 30, 40)] * FRAMES))
+    result = redact("run", clip, "-o", copy, "--from", begin, "--audio", "keep")
+    assert result.code == 0, result.err
+    shown = [time - Fraction(begin) for time in times(clip) if time >= Fraction(begin)]
+    for time, asked in zip(times(copy), shown, strict=True):
+        assert 0 <= asked - time < Fraction(1, 10000)
 
 
 def test_names_are_neutral_counted_and_kept_for_the_same_clip(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_a_plan_survives_being_written_and_read() -> None:
     assert '"-5,0,9,9"' in [line.strip() for line in text.splitlines()]
 
 
+@pytest.mark.parametrize("asked", [None, Fraction(0), Fraction(1, 3), Fraction("0.36"), Fraction("0.37")])
+@pytest.mark.parametrize("unit", [Fraction(1, 25), Fraction(1001, 30000), Fraction(1, 1000)])
+def test_a_copy_begins_at_the_first_time_from_the_one_asked_for_that_it_can_name(
+    asked: Fraction | None, unit: Fraction
+) -> None:
+    settings, source = replace(PLAN.settings, from_time=asked), replace(SOURCE, time_base=unit)
+    begin = replace(PLAN, settings=settings, source=source).begin
+    assert (begin * unit.denominator).denominator == 1
+    assert 0 <= begin - (asked or 0) < Fraction(1, unit.denominator)
+
+
 def test_what_is_written_of_a_changed_plan_is_the_same_with_and_without_the_texts_that_are_known() -> None:
     others = tuple(replace(TRACK, id=n, reason='says "boxes": []\n "tracks": []') for n in (2, 3))
     known: Texts = {}

@@ -20,7 +20,7 @@ from redact.detectors.looks import Look
 from redact.geometry import Box
 from redact.media import FrameReader, FrameWriter
 from redact.pipeline import ROUNDS
-from redact.plan import Detection, Plan, Settings, Source
+from redact.plan import Detection, Plan, Settings, Source, Track
 from redact.records import load_plan, to_plain
 from redact.rendering import render
 from redact.sightings import Timeline
@@ -126,6 +126,25 @@ def test_a_plan_without_a_single_track_is_held_back_and_repaired_where_it_may_be
     assert shown(case.copy) == []
     assert {t.origin for t in case.read().tracks} == {"verification"}
     assert len(case.read().tracks) == 2
+
+
+class LessSure(Recogniser):
+    """Is not as sure of a face as it could be, and seldom sees one."""
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the faces in the picture."""
+        seen = super().detect(picture, frame, looks) if 8 <= frame < 11 else []
+        return [replace(d, score=0.7) for d in seen]
+
+
+@pytest.mark.parametrize("threshold", ["0.75", "0.9"])
+def test_a_copy_is_searched_as_usual_where_only_surer_sightings_were_to_be_covered(
+    threshold: str, two_people: Path, redact: Redact, see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    see(LessSure())
+    copy = tmp_path / "copy.mp4"
+    assert redact("run", two_people, "-o", copy, "--threshold", threshold, "--allow-empty").code == 0
+    assert shown(copy) == []
 
 
 def test_a_repaired_plan_is_used_again_and_needs_no_repair(case: Case, redact: Redact) -> None:
@@ -351,3 +370,48 @@ def test_what_the_second_look_found_is_covered_whatever_was_answered_about_it(cl
     seen = [Detection(n, LENS, "face", 0.58, "eyes", judged=0.0) for n in range(9)]
     plan = add_faces(Plan(source, Settings(), {}, ()), [seen], Timeline(0, times, ()))
     assert [track.label for track in plan.tracks] == ["head"]
+
+
+@pytest.mark.parametrize("known", [None, "cover", "show"])
+def test_where_persons_are_covered_the_body_of_a_face_that_was_found_is_too(known: str | None, clip: MadeClip) -> None:
+    times = tuple(Fraction(n, 25) for n in range(9))
+    source = Source(str(clip.path), "0" * 64, 320, 240, 0, 9, Fraction(1, 25), times[0], times[-1], "0" * 64, 0)
+    around = Box(LENS.x0 - 30, LENS.y0 - 10, LENS.x1 + 30, LENS.y1 + 160)
+    person = Track(4, "person", 0, (around,) * 9, known or "cover", decided_by="Ann", reason="a guard")
+    seen = [Detection(n, LENS, "face", 0.58, "eyes") for n in range(9)]
+    plan = Plan(source, Settings(cover=("head", "person")), {}, (person,) if known else ())
+    added = [track for track in add_faces(plan, [seen], Timeline(0, times, ())).tracks if track is not person]
+    assert [track.label for track in added] == (["head"] if known == "cover" else ["head", "person"])
+    assert {track.origin for track in added} == {"verification"}
+    for body in added[1:]:
+        assert (body.first, body.last) == (0, 8)
+        assert all(box.contains(added[0].boxes[n]) and box.y1 > LENS.y1 + 100 for n, box in enumerate(body.boxes))
+
+
+class Asking(Recogniser):
+    """Is not too sure of faces, and notes in which frames it asks about one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def detect(self, picture: np.ndarray, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return the faces in the picture."""
+        return [replace(d, score=0.58) for d in super().detect(picture, frame, looks)]
+
+    def ask(self, picture: np.ndarray, detection: Detection) -> float:
+        """Note the question."""
+        self.asked.append(detection.frame)
+        return 0.9
+
+
+def test_nobody_is_asked_again_about_what_the_second_look_found(
+    case: Case, redact: Redact, see: Callable[[Any], None]
+) -> None:
+    eyes = Asking()
+    see(eyes)
+    case.change(lose_a_track)
+    assert redact("render", case.plan, "-o", case.out).code == 0
+    assert shown(case.copy) == []
+    assert [entry["operation"] for entry in case.log()].count("repair") == 1
+    assert sorted(eyes.asked) == list(range(FRAMES))

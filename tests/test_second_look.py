@@ -82,7 +82,10 @@ def test_what_the_first_look_may_have_left_out_must_be_surer_to_be_reported() ->
     threshold = Settings().threshold
     assert looked({9: (face(220), threshold + SURE_ONCE - 0.01)})[0].found(()) == []
     assert looked({9: (face(220), threshold + SURE_ONCE + 0.01)})[0].found(()) != []
-    assert looked({9: (face(220), 0.6)}, settings=Settings(threshold=0.5))[0].found(()) == []
+    for other in (0.05, 0.5, 0.9):  # a higher threshold asks for fewer covers, not for a worse search
+        surer = min(other, threshold) + SURE_ONCE
+        for score, reported in ((surer - 0.01, False), (surer + 0.01, True)):
+            assert bool(looked({9: (face(220), score)}, settings=Settings(threshold=other))[0].found(())) == reported
     weak = threshold + SURE_ONCE - 0.05
     assert looked({n: (face(220), weak) for n in range(9, 14)})[0].found(()) != []
     assert looked({n: (face(220), threshold) for n in range(30)})[0].found(()) == []

@@ -101,7 +101,9 @@ def run(redact: Redact, see: Callable[[Any], None], tmp_path: Path) -> Callable[
     return made
 
 
-@pytest.mark.parametrize(("late", "excerpt"), [(0, ()), (0, ("--from", "0.4", "--to", "1.6")), (21, ())])
+@pytest.mark.parametrize(
+    ("late", "excerpt"), [(0, ()), (0, ("--from", "0.4", "--to", "1.6")), (0, ("--from", "0.33333")), (21, ())]
+)
 def test_kept_sound_stays_with_its_pictures_to_the_frame(
     late: int, excerpt: tuple[str, ...], run: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -190,13 +192,22 @@ def test_the_stream_of_sound_that_was_chosen_is_kept_and_no_other(
     assert (result.code, "2 streams of sound" in result.err) == (2, True)
 
 
+@pytest.mark.parametrize("beep", [(), ("--beep",)])
+def test_short_parts_may_be_muted_beside_noise(beep: tuple[str, ...], run: Callable[..., Path], tmp_path: Path) -> None:
+    clip = write_talk(tmp_path / "talk.mkv", [noise(FRAMES / 25) * 3])
+    run(clip, "--audio", "keep", "--mute", "0.2-0.3,0.61-0.64,1.1-1.19,1.513-1.514", *beep)
+    (log,) = (tmp_path / "copy.private").glob("custody.jsonl")
+    assert "1 parts not measured" in log.read_text()
+
+
+@pytest.mark.parametrize("until", ["0.6", "1.0"])
 @pytest.mark.parametrize("wrong", ["heard", "shifted", "another", "short", "untouched"])
 def test_verify_refuses_a_copy_with_another_sound_than_was_asked_for(
-    wrong: str, run: Callable[..., Path], redact: Redact, tmp_path: Path
+    wrong: str, until: str, run: Callable[..., Path], redact: Redact, tmp_path: Path
 ) -> None:
     clip = write_talk(tmp_path / "talk.mkv", [noise(2)])
-    copy = run(clip, "--audio", "keep", "--mute", "0.5-1.0")
-    mute = () if wrong == "heard" else ((Fraction(1, 2), Fraction(1)),)
+    copy = run(clip, "--audio", "keep", "--mute", f"0.5-{until}")
+    mute = () if wrong == "heard" else ((Fraction(1, 2), Fraction(until)),)
     other = write_talk(tmp_path / "other.mkv", [noise(2, 2)]) if wrong == "another" else clip
     begin = Fraction(1, 100) if wrong == "shifted" else Fraction(0)
     forged = tmp_path / "forged.mp4"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.looks import SAME_IOU, Look
-from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines
+from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines, united
 from redact.geometry import Box
 from redact.plan import Detection
 from tests.clips import ink_covered
@@ -199,3 +199,22 @@ def test_joining_uncovers_nothing_and_leaves_nothing_that_would_pass_for_another
     kept = [Box(*(int(v) for v in row[:4])) for row in joined(rows)]
     assert all(any(box.contains(Box(*(int(v) for v in row[:4]))) for box in kept) for row in rows)
     assert all(iou(a, b) < SAME_IOU for n, a in enumerate(kept) for b in kept[:n])
+
+
+def test_what_one_look_sees_of_a_line_does_not_take_the_place_of_the_whole_of_it() -> None:
+    whole, part = Box(100, 100, 300, 130), Box(180, 98, 330, 131)
+    lower, other = Box(100, 200, 300, 230), Box(400, 100, 500, 130)
+    seen = [Detection(3, box, "text", score, "eyes") for box, score in
+            ((whole, 0.6), (part, 0.9), (lower, 0.5), (other, 0.8))]  # fmt: skip
+    found = united(seen)
+    assert [(d.box, d.score) for d in found] == [(Box(100, 98, 330, 131), 0.9), (other, 0.8), (lower, 0.5)]
+    assert united([]) == []
+
+
+def test_a_line_that_reaches_beyond_a_chest_is_covered_to_its_last_letter(detector: TextDetector) -> None:
+    for n, tall in enumerate((12, 14, 18, 24)):
+        picture, ink = written("PRISON HOSPITAL WARD", tall, (150, 200), noise=0)
+        left, right = (int(v) for v in np.nonzero(ink.any(axis=0))[0][[0, -1]])
+        for at in (left, (left + right) // 2 - 60, right - 120):
+            looks = [Look(WIDTH), Look(240, within=Box(at, 140, at + 120, 260))]
+            assert ink_covered(detector.detect(picture, n, looks), ink) == 1

@@ -95,11 +95,13 @@ def keep_best(rows: Rows) -> list[int]:
 
 
 def once(detections: Sequence[Detection]) -> list[Detection]:
-    """Return the best detection of each thing in one frame, best first."""
-    if not detections:
-        return []
-    rows = np.array([(d.box.x0, d.box.y0, d.box.x1, d.box.y1, d.score) for d in detections], np.float64)
-    return [detections[n] for n in keep_best(rows)]
+    """Return the best detection of each thing in one frame, best first. What has another label is another thing."""
+    kept = []
+    for label in sorted({d.label for d in detections}):
+        like = [d for d in detections if d.label == label]
+        rows = np.array([(d.box.x0, d.box.y0, d.box.x1, d.box.y1, d.score) for d in like], np.float64)
+        kept += [like[n] for n in keep_best(rows)]
+    return sorted(kept, key=lambda d: -d.score)
 
 
 def _part(picture: Picture, look: Look) -> Box:

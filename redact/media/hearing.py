@@ -15,6 +15,9 @@ from redact.media.sound import SoundReader, muted_samples
 BLOCKS_PER_S = 50
 WINDOW = 50  # blocks over which likeness is judged
 EDGE = 2048  # samples beside a cut, in which an AAC encoder's windows reach over it
+# So much of a short stretch, in its middle, is as silent as a long one: 0.0001 of full scale at most, in stretches from
+# 640 samples on beside loud noise, voices, tones and clicks. Shorter ones cannot be told from the noise of the encoder.
+MIDDLE, TOO_SHORT = 1 / 4, 640
 LONGER_S = 60  # from which nothing more is compared: how long a sound is may be a lie
 QUIET = 1e-3  # of full scale; below, only noise of the encoder is compared
 
@@ -26,12 +29,16 @@ class SoundComparison:
     Attributes:
         likeness: correlation of the least alike second, 1 for the same sound; that of silence with silence is 1.
         muted_off: root mean square of the worst muted block's difference from silence, or from the tone.
+        short_off: likewise in the middle of the worst stretch that is too short for whole blocks.
+        untold: how many muted stretches are too short for that as well.
         missing_s: by how much their lengths differ, in seconds; `LONGER_S` or a little more also for all above.
     """
 
     likeness: float
     muted_off: float
     missing_s: float
+    short_off: float = 0.0
+    untold: int = 0
 
 
 def compare_sounds(
@@ -50,7 +57,9 @@ def compare_sounds(
     if (asked.rate, asked.layout) != (heard.rate, heard.layout):
         return SoundComparison(0.0, 0.0, 0.0)
     size = asked.rate // BLOCKS_PER_S
-    spans = [(a + EDGE, b - EDGE) for a, b in muted_samples(mute, asked.rate)]
+    muted = [(max(a, 0), b) for a, b in muted_samples(mute, asked.rate) if b > 0]
+    spans = [(a + EDGE, b - EDGE) for a, b in muted]  # each holds a whole block, except where the stretch is short
+    short = [_Middle(a, b) for a, b in muted if TOO_SHORT <= b - a < 2 * (EDGE + size)]
     worst, off, lengths = 1.0, 0.0, [0, 0]
     window: list[tuple[Samples, Samples]] = []
     pairs = itertools.zip_longest(_blocks(asked, size), _blocks(heard, size))
@@ -60,6 +69,8 @@ def compare_sounds(
             break
         silence = np.zeros_like(b if a is None else a)
         a, b = (silence if x is None else x for x in (a, b))
+        for middle in short:
+            middle.take(n * size, b - a)
         if any(first <= n * size and (n + 1) * size <= last for first, last in spans):
             off = max(off, _level(b - a))
             continue
@@ -67,7 +78,28 @@ def compare_sounds(
         if len(window) == WINDOW:
             worst, window = min(worst, _likeness(window)), []
     worst = min(worst, _likeness(window)) if window else worst
-    return SoundComparison(worst, off, abs(lengths[0] - lengths[1]) / BLOCKS_PER_S)
+    untold = sum(b - a < TOO_SHORT for a, b in muted)
+    missing_s = abs(lengths[0] - lengths[1]) / BLOCKS_PER_S
+    return SoundComparison(worst, off, missing_s, max((m.off() for m in short), default=0.0), untold)
+
+
+class _Middle:
+    """The middle of a short muted stretch, from its first sample to the one after its last."""
+
+    def __init__(self, first: int, last: int) -> None:
+        rim = round((last - first) * (1 - MIDDLE) / 2)
+        self._first, self._last = first + rim, last - rim
+        self._parts: list[Samples] = []
+
+    def take(self, begin: int, apart: Samples) -> None:
+        """Take what belongs to it of the difference of two sounds, which begins at a sample."""
+        part = apart[:, max(self._first - begin, 0) : max(self._last - begin, 0)]
+        if part.size:
+            self._parts.append(part)
+
+    def off(self) -> float:
+        """Return the root mean square; 0 where the sounds have ended before."""
+        return _level(np.hstack(self._parts)) if self._parts else 0.0
 
 
 def _blocks(reader: SoundReader, size: int) -> Iterator[Samples]:

@@ -129,7 +129,7 @@ def open_sound(plan: Plan, clip: Path, sounds: int) -> SoundReader | None:
         UsageError: there is no stream of the number that was asked for.
     """
     settings, source = plan.settings, plan.source
-    begin = settings.from_time or Fraction(0)
+    begin = plan.begin
     mute = [(a - begin, b - begin) for a, b in settings.mute]
     if settings.audio == "keep":
         if not sounds:

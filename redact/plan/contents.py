@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -240,6 +241,16 @@ class Plan:
                 raise ValueError(f"a doubt about frames {doubt.first} to {doubt.last} lies outside the excerpt")
         if self.review and self.review.frames_seen > self.source.frames:
             raise ValueError("more frames were seen than the excerpt has")
+
+    @property
+    def begin(self) -> Fraction:
+        """When the copy begins, in seconds from the beginning of the clip.
+
+        That is `--from`, or the next time after it that the copy's unit of time can name: no frame that is shown from
+        `--from` on is earlier, and no sound before it gets into the copy.
+        """
+        unit = Fraction(1, self.source.time_base.denominator)
+        return math.ceil((self.settings.from_time or 0) / unit) * unit
 
     def covered_frames(self) -> int:
         """Return in how many frames something in the picture is covered."""
