@@ -310,8 +310,8 @@ def _away(frames: NDArray[np.int64], seen: NDArray[np.int64], timeline: Timeline
     """Return for each frame how many seconds away the nearest sighting is."""
     after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
     before = (np.searchsorted(seen, frames, side="right") - 1).clip(0, len(seen) - 1)
-    away = np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames))
-    return np.asarray(away / timeline.rate(), np.float64)
+    at, known = (np.array([float(timeline.time(int(n))) for n in numbers]) for numbers in (frames, seen))
+    return np.asarray(np.minimum(np.abs(at - known[before]), np.abs(known[after] - at)))
 
 
 def _grow(rows: Rows, doubt: NDArray[np.float64]) -> Rows:

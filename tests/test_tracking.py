@@ -62,6 +62,19 @@ def test_the_lead_is_a_time_also_where_frames_come_irregularly() -> None:
     assert times[track.last] - times[50] >= Fraction(2, 5)
 
 
+def test_a_gap_grows_by_its_seconds_also_where_most_frames_come_quicker() -> None:
+    def widest(before: int) -> int:
+        """Return how wide a gap of 1 s at 4 frames a second is, with so many frames at 60 a second around it."""
+        quick = [Fraction(n, 60) for n in range(before)]
+        slow = [quick[-1] + Fraction(n, 4) for n in range(1, 30)]
+        line = Timeline(0, (*quick, *slow, *(slow[-1] + t + Fraction(1, 60) for t in quick)), ())
+        seen = [face(before + n) for n in (*range(5), *range(8, 12))]
+        (track,) = tracks_of(seen, line, 0.2)
+        return max(box.width for box in track.boxes[before + 5 - track.first : before + 8 - track.first])
+
+    assert widest(1) == widest(600) > 70
+
+
 def test_a_gap_is_filled_from_both_sides() -> None:
     seen = [face(n, x=100 + 4 * n) for n in (*range(10), *range(25, 40))]
     (track,) = tracks_of(seen, timeline(60), 0.2)
