@@ -17,7 +17,7 @@ from redact.media import FrameReader, FrameWriter, list_contents
 from redact.records import load_plan
 from tests.clips import write_clip
 from tests.conftest import FRAMES, MadeClip, Result
-from tests.fakes import CrashingDetector, FakeDetector
+from tests.fakes import CrashingDetector, FakeDetector, Sees
 
 Redact = Callable[..., Result]
 
@@ -88,6 +88,16 @@ def test_detections_are_used_again_and_the_plan_is_what_is_rendered(
     with FrameReader(out / "release" / "excerpt-0001.mp4") as copy:
         assert next(iter(copy)).picture[2:14, 2:14].max() < 8
     assert 99 in [track.id for track in load_plan(path.read_text()).tracks]
+
+
+@pytest.mark.parametrize(("threshold", "covered"), [("0.05", True), ("0.1", True), ("0.15", False)])
+def test_a_low_threshold_covers_what_was_seen_that_weakly(
+    threshold: str, covered: bool, redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]
+) -> None:
+    see(Sees("face", clip.faces, 0.12))
+    assert redact("analyse", clip.path, "-o", tmp_path, "--threshold", threshold).code == 0
+    plan = load_plan((tmp_path / "private" / f"{clip.path.stem}.plan.json").read_text())
+    assert bool(plan.tracks) == covered
 
 
 def test_a_plan_for_another_excerpt_is_not_lost(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:

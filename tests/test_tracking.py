@@ -55,6 +55,14 @@ def test_a_face_seen_once_is_covered_before_and_after() -> None:
     assert track.last >= 30 + 0.4 * RATE
 
 
+@pytest.mark.parametrize("threshold", [0.05, 0.1, KEEP_SCORE, 0.33])
+def test_one_sighting_makes_a_track_from_the_threshold_on_however_low_that_is(threshold: float) -> None:
+    line = timeline(60)
+    for score, tracks in ((threshold, 1), (threshold - 0.01, 0)):
+        chains = link([face(30, score=score)], line, threshold)
+        assert len(make_tracks(chains, line, threshold)) == tracks
+
+
 def test_the_lead_is_a_time_also_where_frames_come_irregularly() -> None:
     times = [Fraction(n, 10) for n in range(10)] + [1 + Fraction(n, 100) for n in range(100)]
     (track,) = tracks_of([face(50)], Timeline(0, tuple(times), ()), 0.2)
