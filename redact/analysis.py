@@ -171,7 +171,8 @@ def follow(
         InputError: the clip cannot be read.
     """
     eyes, judge = _eyes_among(detectors, settings), judge_among(detectors)
-    return _follow(clip, link(detections, timeline), timeline, settings, eyes, progress, judge)
+    chains = link(detections, timeline, settings.threshold)
+    return _follow(clip, chains, timeline, settings, eyes, progress, judge)
 
 
 def follow_again(
@@ -191,8 +192,9 @@ def follow_again(
     Raises:
         InputError: the clip cannot be read.
     """
-    settings = replace(settings, threshold=settings.copy_threshold)
-    return _follow(clip, link(detections, timeline), timeline, settings, _eyes_among(detectors, settings), progress)
+    settings, eyes = replace(settings, threshold=settings.copy_threshold), _eyes_among(detectors, settings)
+    chains = link(detections, timeline, settings.threshold)
+    return _follow(clip, chains, timeline, settings, eyes, progress)
 
 
 def _eyes_among(detectors: Sequence[Detector], settings: Settings) -> list[Detector]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from redact.crew import Crew, Progress
 from redact.detectors.looks import Look
-from redact.following import FOLLOW_S, KEPT_FRAMES, Follower
+from redact.following import FOLLOW_S, Follower
 from redact.geometry import Box
 from redact.media import Frame
 from redact.plan import FLOW, Detection
@@ -54,10 +53,10 @@ def follow_box(
             yield found
 
     chain = [drawn, *_ahead(drawn, timeline, count(between(frame, last)))]
-    hop = min(KEPT_FRAMES - 1, math.floor(float(FOLLOW_S) * timeline.rate()))
     start = drawn
     while start.frame > first:
-        back = _carried(start, timeline, count(between(max(start.frame - hop, first), start.frame)))
+        hop = min(timeline.first_from(timeline.time(start.frame) - FOLLOW_S), start.frame - 1)
+        back = _carried(start, timeline, count(between(max(hop, first), start.frame)))
         back = [d for d in back if d.frame < start.frame]
         if not back:
             break

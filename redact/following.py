@@ -31,7 +31,9 @@ LookAt = Callable[[Picture, int, Sequence[Look]], list[Detection]]
 
 KEPT_SIDE = 1280  # longer side in pixels of the pictures that are kept for looking back
 KEPT_PICTURES = 15  # how many of these are kept: enough for the farthest small look
-KEPT_FRAMES = 120  # how many grey ones at most
+# Of grey ones those of the last `FOLLOW_S`, but no more than this: enough for 120 frames a second of 640x360. The size
+# of a picture and the rate are what the clip makes them, so memory needs a bound of its own.
+KEPT_BYTES = 96 << 20
 WEAK_S = Fraction(2, 5)  # how long a box is carried on while the flow is not believed
 FOLLOW_S = Fraction(3)  # and how long at most; only as long as `lead_s` says where no sighting was sure
 SURE_SCORE = 0.5
@@ -144,8 +146,7 @@ class Follower:
         for chain in self._chains:
             for frame in chain.seen:
                 self._by_frame[frame].append(chain)
-        kept = math.ceil(float(FOLLOW_S) * timeline.rate()) + 1
-        self._kept: deque[_Kept] = deque(maxlen=min(max(KEPT_PICTURES, kept), KEPT_FRAMES))
+        self._kept: deque[_Kept] = deque()
         self._walks: list[_Walk] = []
 
     def chains(self) -> list[list[Detection]]:
@@ -160,10 +161,7 @@ class Follower:
 
     def show(self, picture: Picture, frame: int) -> None:
         """Take the next frame: carry what is on its way, and go back from what begins here."""
-        kept = at_most(picture, KEPT_SIDE)
-        self._kept.append(_Kept(frame, to_grey(kept), kept, picture.shape[1]))
-        if len(self._kept) > KEPT_PICTURES:
-            self._kept[-KEPT_PICTURES - 1].picture = None
+        self._keep(picture, frame)
         if len(self._kept) > 1:
             self._walks = self._step(self._walks, self._kept[-2], self._kept[-1])
         self._look_again([chain for chain in self._by_frame[frame] if self._is_in_doubt(chain, frame)], frame)
@@ -175,6 +173,19 @@ class Follower:
         self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
         for chain in counted:
             self._ask(chain, picture, frame)
+
+    def _keep(self, picture: Picture, frame: int) -> None:
+        """Keep a frame to go back to, and let go of those that are too many."""
+        kept = at_most(picture, KEPT_SIDE)
+        self._kept.append(_Kept(frame, to_grey(kept), kept, picture.shape[1]))
+        if len(self._kept) > KEPT_PICTURES:
+            self._kept[-KEPT_PICTURES - 1].picture = None
+        begin = self._timeline.time(frame) - FOLLOW_S
+        while len(self._kept) > KEPT_PICTURES and (
+            self._timeline.time(self._kept[0].frame) < begin
+            or len(self._kept) * self._kept[-1].grey.nbytes > KEPT_BYTES
+        ):
+            self._kept.popleft()
 
     def _ask(self, chain: _Chain, picture: Picture, frame: int) -> None:
         """Ask about the sighting of a chain in a frame, where it is one of its best and no answer was enough yet."""

@@ -114,7 +114,8 @@ class SecondLook:
         """
         while self._waiting:
             self._seen += self._waiting.popleft().result()
-        sure = [chain for chain in link(self._seen, self.timeline) if self._is_sure(chain)]
+        chains = link(self._seen, self.timeline, self._settings.copy_threshold)
+        sure = [chain for chain in chains if self._is_sure(chain)]
         return [chain for chain in self._judged(sure, again) if not is_denied(chain)]
 
     def _is_sure(self, chain: Sequence[Detection]) -> bool:

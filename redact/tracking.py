@@ -31,7 +31,8 @@ from redact.sightings import Timeline
 
 Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1
 
-KEEP_SCORE = 0.18  # sightings below it are left out: bench/leaks.py, 0.15 covers 1 % more of the picture
+# Sightings of faces below it are left out, unless one such makes a track: bench/leaks.py, 0.15 covers 1 % more.
+KEEP_SCORE = 0.18
 LEAD_S = Fraction(2, 5)  # how far a track reaches before its first and after its last sighting
 MAX_GAP_S = Fraction(1)  # how long a face may be out of sight and still be the same track
 PACED_LEAD_S = Fraction(16, 25)  # likewise of what is not looked for in every frame
@@ -133,15 +134,15 @@ def _stretches(seen: Sequence[Detection]) -> list[Sequence[Detection]]:
     return [seen[a:b] for a, b in pairwise(ends)]
 
 
-def link(detections: Iterable[Detection], timeline: Timeline) -> list[list[Detection]]:
-    """Return the detections in chains, each of one thing, in the order of their frames.
+def link(detections: Iterable[Detection], timeline: Timeline, threshold: float = 1) -> list[list[Detection]]:
+    """Return the detections in chains, each of one thing, in the order of their frames; `threshold` as for `counts`.
 
     Frame by frame, the chains so far and the new detections are assigned to each other at the least cost (Kuhn, The
     Hungarian method, 1955), by how far each detection lies from where the chain's motion would have it.
     """
     kinds: dict[str, dict[int, list[Detection]]] = defaultdict(lambda: defaultdict(list))
     for detection in detections:
-        if detection.score >= (KEEP_SCORE if detection.label == "face" else 0):
+        if detection.score >= (min(KEEP_SCORE, threshold) if detection.label == "face" else 0):
             kinds[kind(detection)][detection.frame].append(detection)
     return [chain for by_frame in kinds.values() for chain in _link(by_frame, timeline)]
 
@@ -319,8 +320,8 @@ def _away(frames: NDArray[np.int64], seen: NDArray[np.int64], timeline: Timeline
     """Return for each frame how many seconds away the nearest sighting is."""
     after = np.searchsorted(seen, frames).clip(0, len(seen) - 1)
     before = (np.searchsorted(seen, frames, side="right") - 1).clip(0, len(seen) - 1)
-    away = np.minimum(np.abs(frames - seen[before]), np.abs(seen[after] - frames))
-    return np.asarray(away / timeline.rate(), np.float64)
+    at, known = (np.array([float(timeline.time(int(n))) for n in numbers]) for numbers in (frames, seen))
+    return np.asarray(np.minimum(np.abs(at - known[before]), np.abs(known[after] - at)))
 
 
 def _grow(rows: Rows, doubt: NDArray[np.float64]) -> Rows:

@@ -10,10 +10,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from redact import following
 from redact.crew import Crew
 from redact.following import (
     FOLLOW_S,
-    KEPT_FRAMES,
+    KEPT_BYTES,
     KEPT_PICTURES,
     WEAK_S,
     Follower,
@@ -259,19 +260,35 @@ def test_who_walks_behind_somebody_stays_covered_when_that_one_turns_around(spee
 
 
 @pytest.mark.parametrize("rate", [1, 25, 240])
-def test_only_a_few_frames_are_kept_however_long_the_clip_is(rate: int) -> None:
-    line = Timeline(0, tuple(Fraction(n, rate) for n in range(300)), ())
+@pytest.mark.parametrize("most", [KEPT_BYTES, 100 * 30 * 40])
+def test_only_a_few_frames_are_kept_however_long_the_clip_is(
+    rate: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "KEPT_BYTES", most)
+    line = Timeline(0, tuple(Fraction(n, rate) for n in range(900)), ())
     with Crew() as crew:
         follower = Follower([], line, THRESHOLD, see_nothing, crew)
         pictures: list[weakref.ref[np.ndarray]] = []
-        for n in range(300):
+        for n in range(900):
             picture = np.zeros((30, 40, 3), np.uint8)
             pictures.append(weakref.ref(picture))
             follower.show(picture, n)
             del picture
-            assert len(follower._kept) <= KEPT_FRAMES
+            assert sum(kept.grey.nbytes for kept in follower._kept) <= most
             assert sum(p() is not None for p in pictures) <= KEPT_PICTURES
-    assert len(follower._kept) >= min(KEPT_FRAMES, FOLLOW_S * rate)
+    assert len(follower._kept) == min(max(FOLLOW_S * rate + 1, KEPT_PICTURES), most // (30 * 40))
+
+
+@pytest.mark.parametrize("rate", [60, 120])
+def test_a_face_that_was_seen_surely_and_long_is_carried_as_far_back_in_quick_clips(rate: int) -> None:
+    begin, seen = 4 * rate, range(4 * rate, 6 * rate)
+    line = Timeline(0, tuple(Fraction(n, rate) for n in range(6 * rate)), ())
+    (chain,) = follow(film(1, still) * (6 * rate), [sightings(still, seen)], line)
+    assert chain[0].frame == begin - FOLLOW_S * rate
+
+
+def test_as_many_grey_pictures_are_kept_as_clips_of_120_frames_a_second_need() -> None:
+    assert KEPT_BYTES >= (FOLLOW_S * 120 + 1) * 640 * 360
 
 
 def test_pictures_are_not_changed() -> None:

@@ -19,7 +19,7 @@ from redact.media import FrameReader, FrameWriter, list_contents
 from redact.records import load_plan
 from tests.clips import write_clip
 from tests.conftest import FRAMES, MadeClip, Result
-from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
+from tests.fakes import BlindDetector, CrashingDetector, FakeDetector, Sees
 
 Redact = Callable[..., Result]
 
@@ -106,6 +106,16 @@ def test_what_one_command_was_allowed_the_plan_does_not_allow_the_next(
     assert holiday.read_bytes() == b"the only copy"
     assert redact("render", plan, "-o", tmp_path / "new.mp4").code == 8
     assert redact("render", plan, "-o", holiday, "--overwrite", "--allow-empty").code == 0
+
+
+@pytest.mark.parametrize(("threshold", "covered"), [("0.05", True), ("0.1", True), ("0.15", False)])
+def test_a_low_threshold_covers_what_was_seen_that_weakly(
+    threshold: str, covered: bool, redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]
+) -> None:
+    see(Sees("face", clip.faces, 0.12))
+    assert redact("analyse", clip.path, "-o", tmp_path, "--threshold", threshold).code == 0
+    plan = load_plan((tmp_path / "private" / f"{clip.path.stem}.plan.json").read_text())
+    assert bool(plan.tracks) == covered
 
 
 def test_a_plan_for_another_excerpt_is_not_lost(redact: Redact, clip: MadeClip, tmp_path: Path) -> None:

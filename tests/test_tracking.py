@@ -55,11 +55,32 @@ def test_a_face_seen_once_is_covered_before_and_after() -> None:
     assert track.last >= 30 + 0.4 * RATE
 
 
+@pytest.mark.parametrize("threshold", [0.05, 0.1, KEEP_SCORE, 0.33])
+def test_one_sighting_makes_a_track_from_the_threshold_on_however_low_that_is(threshold: float) -> None:
+    line = timeline(60)
+    for score, tracks in ((threshold, 1), (threshold - 0.01, 0)):
+        chains = link([face(30, score=score)], line, threshold)
+        assert len(make_tracks(chains, line, threshold)) == tracks
+
+
 def test_the_lead_is_a_time_also_where_frames_come_irregularly() -> None:
     times = [Fraction(n, 10) for n in range(10)] + [1 + Fraction(n, 100) for n in range(100)]
     (track,) = tracks_of([face(50)], Timeline(0, tuple(times), ()), 0.2)
     assert times[50] - times[track.first] >= Fraction(2, 5)
     assert times[track.last] - times[50] >= Fraction(2, 5)
+
+
+def test_a_gap_grows_by_its_seconds_also_where_most_frames_come_quicker() -> None:
+    def widest(before: int) -> int:
+        """Return how wide a gap of 1 s at 4 frames a second is, with so many frames at 60 a second around it."""
+        quick = [Fraction(n, 60) for n in range(before)]
+        slow = [quick[-1] + Fraction(n, 4) for n in range(1, 30)]
+        line = Timeline(0, (*quick, *slow, *(slow[-1] + t + Fraction(1, 60) for t in quick)), ())
+        seen = [face(before + n) for n in (*range(5), *range(8, 12))]
+        (track,) = tracks_of(seen, line, 0.2)
+        return max(box.width for box in track.boxes[before + 5 - track.first : before + 8 - track.first])
+
+    assert widest(1) == widest(600) > 70
 
 
 def test_a_gap_is_filled_from_both_sides() -> None:
