@@ -329,3 +329,11 @@ def test_a_decoder_whose_start_was_interrupted_takes_nothing_of_the_next(
         with pytest.raises(KeyboardInterrupt):
             listen(bad)
     assert read(bad) == FRAMES
+
+
+def test_an_answer_that_nobody_waited_for_is_passed_over(bad: Path) -> None:
+    helper = apart._helper(os.getpid())
+    nowhere = {"kind": "pictures", "path": "", "number": 1, "orders": 0, "replies": 1, "clip": 2, "memory": 3}
+    child.write(helper._out, {"order": "of a copy of this process that was killed", "process": 0, **nowhere})
+    assert read(bad) == FRAMES
+    assert apart._helper(os.getpid()) is helper

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import os
 import select
@@ -315,6 +316,7 @@ class _Helper:
 
     def __init__(self, owner: int) -> None:
         self._lock = threading.Lock()
+        self._orders = itertools.count()
         self._owner = owner
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # only a process of one thread may be forked
         self._process = subprocess.Popen(
@@ -337,8 +339,11 @@ class _Helper:
         """
         with self._lock:
             try:
-                write(self._out, {"process": self._owner, **order})
-                return os.pidfd_open(self._lines.read()["pid"])
+                name = [self._owner, next(self._orders)]
+                write(self._out, {"order": name, "process": self._owner, **order})
+                while (words := self._lines.read())["order"] != name:  # of a copy of this process that was killed
+                    pass
+                return os.pidfd_open(words["pid"])
             except BaseException:  # a decoder of whom nobody knows would take what is opened next for what it was given
                 self._process.kill()
                 self._process.wait()

@@ -98,7 +98,7 @@ def main() -> None:
         while True:
             order = orders.read()
             if child := os.fork():
-                write(1, {"pid": child})
+                write(1, {"order": order["order"], "pid": child})
                 continue
             try:
                 LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with the one that started it
