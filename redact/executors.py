@@ -149,6 +149,8 @@ class Processes:
         finally:
             self._free.put(number)
         if error is not None:
+            if self._closed:  # a library that is interrupted while it is loaded says something else
+                raise CancelledError from error
             raise error
         value: T = result
         return value

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,21 @@ def test_a_process_whose_call_was_given_up_has_ended_before_that_is_told(one: Pr
         one.submit(work, "b", 60, progress=refuse).result()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def stumble(progress: Progress) -> None:
+    """Take being interrupted for something else."""
+    try:
+        progress(1, 1)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise ImportError("numpy is broken") from None
+
+
+def test_what_a_process_says_that_is_ended_is_no_error_of_its_call(one: Processes) -> None:
+    begun = threading.Event()
+    call = one.submit(stumble, progress=lambda *_: begun.set())
+    assert begun.wait(60)
+    one.__exit__()
+    with pytest.raises(CancelledError):
+        call.result()
