@@ -20,7 +20,7 @@ from redact.crew import PassProgress, Progress, show_nothing
 from redact.custody import Workspace
 from redact.detectors import Detector
 from redact.detectors.eyes import Eyes
-from redact.errors import DependencyError, InputError, OutputError, RedactError
+from redact.errors import DependencyError, InputError, OutputError, RedactError, refused
 from redact.executors import Died, Executor, Processes
 from redact.media import hash_file
 from redact.pipeline import HERE, Outcome
@@ -153,6 +153,8 @@ def _run_job(job: Job, queue: Queue, order: _Order, progress: PassProgress) -> R
         failure = Failure(
             clip, InputError(f"There is not enough memory for {clip.name}.", "Cut it, or make it smaller.")
         )
+    except OSError as error:
+        failure = Failure(clip, refused(error))
     except Exception as error:
         custody.record(order.space, "bug", {"clip": str(clip), "traceback": traceback.format_exc()})
         message = f"redact has a bug: {type(error).__name__} at {clip.name}. The details are in the private log."

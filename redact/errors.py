@@ -15,6 +15,8 @@ code, so that nobody has to match on the text.
 
 from __future__ import annotations
 
+import os
+
 
 class RedactError(Exception):
     """The base of every error that redact raises on purpose.
@@ -79,3 +81,14 @@ class ReviewRequired(RedactError):
 
     exit_code = 8
     default_advice = "Watch the clip. If nobody can be recognised in it, run again with --allow-empty."
+
+
+def refused(error: OSError) -> RedactError:
+    """Return the error for what the system refuses, where nobody nearer to it has told more."""
+    where = "Something" if error.filename is None else os.fsdecode(error.filename)
+    what = f"{where} cannot be used: {error.strerror or error}."
+    if isinstance(error, FileNotFoundError):
+        return InputError(what, "Check the name. Where a clip was moved, --clip says where it is.")
+    return OutputError(
+        what, "Check its permissions and those of its folders, that the name is not too long, and the disk."
+    )

@@ -56,7 +56,7 @@ def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
     skipped: dict[Path, str] = {}
     own = {Path(os.path.abspath(folder)) for folder in (space.private, space.release)}
     for path in (Path(os.path.abspath(path)) for path in named):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # one that may not be looked into is a clip that cannot be read
             clips.append(path)
             continue
         before = len(clips)

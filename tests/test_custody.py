@@ -94,6 +94,16 @@ def test_nothing_is_added_where_the_last_lines_were_removed_or_changed(
     assert space.log.read_bytes() == b"".join(kept)
 
 
+@pytest.mark.parametrize("name", ["custody.jsonl", "custody.head"])
+def test_a_log_that_cannot_be_read_is_not_said_to_be_missing(name: str, tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    custody.record(space, "one", {})
+    (space.private / name).unlink()
+    (space.private / name).mkdir()
+    with pytest.raises(OutputError, match="cannot be read: Is a directory"):
+        custody.read_log(space)
+
+
 def test_a_line_follows_where_a_crash_left_the_hash_of_the_line_before(tmp_path: Path) -> None:
     space = custody.open_workspace(tmp_path / "out")
     head = space.private / "custody.head"

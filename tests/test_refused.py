@@ -68,6 +68,14 @@ def test_a_folder_without_permission_ends_with_6_and_is_told(command: str, plan:
     assert "permissions" in done.stderr
 
 
+def test_a_clip_that_may_not_be_read_does_not_keep_others_from_being_done(clip: MadeClip, tmp_path: Path) -> None:
+    locked, out = tmp_path / "locked", tmp_path / "new"
+    locked.mkdir(mode=0)
+    done = run_humbly(["run", str(locked / "clip.mp4"), str(clip.path), "-o", str(out), "--jobs", "1"])
+    assert (done.returncode, f"{locked}/clip.mp4 cannot be used: Permission" in done.stderr) == (6, True), done.stderr
+    assert [path.name for path in (out / "release").glob("*.mp4")] == ["excerpt-0001.mp4"]
+
+
 def test_a_log_that_may_not_be_read_ends_with_6(clip: MadeClip, redact: Redact, tmp_path: Path) -> None:
     assert redact("run", clip.path, "-o", tmp_path / "new").code == 0
     log = tmp_path / "new" / "private" / "custody.jsonl"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import click
 import redact
 from redact.cli import exchange, folders, house, libraries, passes, reel, review
 from redact.cli.results import complain
-from redact.errors import DependencyError, InputError, OutputError, RedactError
+from redact.errors import DependencyError, RedactError, refused
 
 INTERRUPTED = 130
 OF_UNIX = ("fcntl", "resource")  # parts of Python that Windows lacks
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cli.main(args=arguments, prog_name="redact", standalone_mode=False)
     except (RedactError, OSError) as error:
-        told = error if isinstance(error, RedactError) else _refused(error)
+        told = error if isinstance(error, RedactError) else refused(error)
         complain(told)
         sys.exit(told.exit_code)
     except ModuleNotFoundError as error:
@@ -56,14 +55,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("redact: interrupted. Nothing unfinished was left; run the command again to go on.", err=True)
         sys.exit(INTERRUPTED)
-
-
-def _refused(error: OSError) -> RedactError:
-    """Return the error for what the system refuses, where nobody nearer to it has told more."""
-    where = "Something" if error.filename is None else os.fsdecode(error.filename)
-    what = f"{where} cannot be used: {error.strerror or error}."
-    if isinstance(error, FileNotFoundError):
-        return InputError(what, "Check the name. Where a clip was moved, --clip says where it is.")
-    return OutputError(
-        what, "Check its permissions and those of its folders, that the name is not too long, and the disk."
-    )

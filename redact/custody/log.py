@@ -157,8 +157,10 @@ def read_log(space: Workspace) -> LogReport:
     try:
         *lines, _torn = space.log.read_bytes().split(b"\n")  # a crash may leave a piece of a line at the end
         head = _read_head(space)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise OutputError(f"There is no log in {space.private}.", "Name the folder given to -o.") from error
+    except OSError as error:
+        raise OutputError(f"The log {space.log} cannot be read: {error.strerror}.", "Check its permissions.") from error
     entries: list[Mapping[str, Any]] = []
     faults: list[str] = []
     before = previous = FIRST_HASH
