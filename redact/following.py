@@ -328,13 +328,10 @@ class Follower:
     def _has_another(self, walk: _Walk, going: Sequence[_Walk], frame: int) -> bool:
         """Return whether another chain is where a walk has come to: seen there, or carried and at least as far."""
         left = abs(walk.until - frame)
-        there = [w.row for w in going if w.chain is not walk.chain and abs(w.until - frame) >= left]
-        there += [
-            _row(c.seen[frame].box)
-            for c in self._by_frame[frame]
-            if c is not walk.chain and kind(c.seen[frame]) == kind(walk.start)
-        ]
-        return any(_is_near(walk.row, row) for row in there)
+        there = [(w.chain, w.start, w.row) for w in going if abs(w.until - frame) >= left]
+        there += [(c, c.seen[frame], _row(c.seen[frame].box)) for c in self._by_frame[frame]]
+        others = [row for chain, d, row in there if chain is not walk.chain and kind(d) == kind(walk.start)]
+        return any(_is_near(walk.row, row) for row in others)
 
     def _part(self, walk: _Walk, way: int) -> None:
         """Let a walk go on as a chain of its own: the next sighting of its chain is elsewhere, and may be another's."""
