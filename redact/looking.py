@@ -256,12 +256,14 @@ def _paced_looks(detector: PacedDetector, picture: Picture, faces: Sequence[Dete
 
 def _carry_out(order: _Order, detectors: Sequence[Detector], picture: Picture, frame: int) -> _Seen:
     """Return what one kind of look sees in a frame."""
-    if order.changes is None or order.last is None:
+    size = picture.shape[1], picture.shape[0]
+    # Where most has changed nothing of what was seen last is needed, and nobody waits for it.
+    if order.changes is None or order.last is None or _share(parts_of(order.changes, (), *size), *size) > MOST_PARTS:
         return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
     before = order.last.result().detections
     again = [*order.changes, *(d.box for d in before if KEEP_SCORE <= d.score < order.sure)]
-    parts = parts_of(again, [d.box for d in before], picture.shape[1], picture.shape[0])
-    share = sum(part.area for part in parts) / (picture.shape[0] * picture.shape[1])
+    parts = parts_of(again, [d.box for d in before], *size)
+    share = _share(parts, *size)
     if share > MOST_PARTS:
         return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
     looks = [_at(look, part, picture) for part in parts for look in order.looks]
@@ -301,3 +303,8 @@ def _at(look: Look, part: Box, picture: Picture) -> Look:
 def _is_face(text: Detection, faces: Sequence[Detection]) -> bool:
     """Return whether what was taken for text is a face: detectors of text see them in small portraits."""
     return any(d.score >= NEW_SCORE and covered_share(text.box, d.box) >= IN_FACE for d in faces)
+
+
+def _share(parts: Iterable[Box], width: int, height: int) -> float:
+    """Return the share of a picture that parts of it are, which lie apart from each other."""
+    return sum(part.area for part in parts) / (width * height)

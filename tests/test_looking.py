@@ -77,6 +77,42 @@ def test_where_nothing_changes_what_was_seen_is_held_in_every_frame_and_says_so(
     assert gaze.looked() == Looked(2, 0, 49)
 
 
+class NotYet(Future[Any]):
+    """What a call will give that has not begun."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Fail: who asks now would wait."""
+        raise AssertionError("waited for an earlier frame")
+
+
+class Recorder(Crew):
+    """Begins no call, and remembers them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Callable[[], Any]] = []
+
+    def give(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Remember a call."""
+        self.calls.append(lambda: call(*args, **kwargs))
+        return NotYet()
+
+
+@pytest.mark.parametrize(("second", "waits"), [(255 - lamp(100, 100), False), (lamp(300, 100), True)])
+def test_who_looks_at_a_picture_that_has_changed_wholly_waits_for_no_earlier_frame(
+    second: Picture, waits: bool
+) -> None:
+    with Recorder() as crew:
+        gaze = Gaze([Eyes()], True, 0.33, crew)
+        for n, picture in enumerate([lamp(100, 100), second]):
+            gaze.look(picture, n, Fraction(n, 25), False)
+    if waits:
+        with pytest.raises(AssertionError, match="waited"):
+            crew.calls[-1]()
+    else:
+        assert crew.calls[-1]().area == 1.0
+
+
 def test_each_kind_of_look_holds_for_itself_alone() -> None:
     eyes = Eyes()
     gaze_at([lamp(100, 100)] * 50, [eyes], fast=False)
