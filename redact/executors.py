@@ -148,6 +148,8 @@ class Processes:
                     raise
         finally:
             self._free.put(number)
+        if self._closed:  # a call that took its interruption for something else would leave its process waiting
+            worker.process.kill()
         if error is not None:
             if self._closed:  # a library that is interrupted while it is loaded says something else
                 raise CancelledError from error
