@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 Args = ParamSpec("Args")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int | None], None]  # is told how many frames are done, and of how many, if known
 PassProgress = Callable[[str], Progress]  # from the name of a pass to its progress
@@ -87,3 +89,13 @@ class Crew:
         given = self._pool.submit(call, *args, **kwargs)
         self._given.add(given)
         return given
+
+    def each(self, call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        """Yield each item in its order, and what a call returns of it; it is made of the next ones meanwhile."""
+        begun: deque[tuple[Item, Future[Result]]] = deque()
+        for item in items:
+            begun.append((item, self.give(call, item)))
+            while begun and (begun[0][1].done() or len(begun) > self._most):
+                first, given = begun.popleft()
+                yield first, given.result()
+        yield from ((item, one.result()) for item, one in begun)

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from redact.crew import Progress
+from redact.crew import Crew, Progress
 from redact.disk import unwritable
 from redact.effects import Coverer
 from redact.errors import PlanError
@@ -63,9 +63,9 @@ def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:
         if sound is not None:
             stack.enter_context(sound)
         writer = stack.enter_context(open_writer(partial, reader, plan.settings.crf, sound))
-        for frame in reader:
+        crew = stack.enter_context(Crew())
+        for frame, (picture, _) in crew.each(lambda frame: coverer.cover(frame.picture, frame.index), reader):
             digest.add(frame)
-            picture, _ = coverer.cover(frame.picture, frame.index)
             writer.write(picture, frame.time - plan.begin)
             done += 1
             progress(done, plan.source.frames)

@@ -17,6 +17,7 @@ from redact.crew import Crew, Progress
 from redact.detectors import Detector
 from redact.effects import Coverer
 from redact.media import (
+    Frame,
     FrameReader,
     SoundReader,
     as_encoded,
@@ -59,6 +60,25 @@ class _Comparison:
 
 
 @dataclass(frozen=True)
+class _Apart:
+    """How far one frame of the copy is from what covering gives.
+
+    Attributes:
+        decided: the mask of what is covered, or shown because a person decided it.
+        shown: whether anything is not covered.
+        covered: the worst block of what is covered, in levels.
+        outside: likewise of the rest.
+        wrong_size: whether the copy's frame has another size, and nothing could be measured.
+    """
+
+    decided: NDArray[np.uint8]
+    shown: bool
+    covered: float = 0.0
+    outside: float = 0.0
+    wrong_size: bool = False
+
+
+@dataclass(frozen=True)
 class Findings:
     """What verifying a copy has shown.
 
@@ -89,7 +109,7 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
     """
     with open_excerpt(plan, clip) as source, FrameReader(copy) as reader, Crew() as crew:
         look = SecondLook(detectors, plan.settings, crew)
-        seen = _compare(plan, source, reader, look, progress)
+        seen = _compare(plan, source, reader, look, crew, progress)
         with closing(pictures_of(lambda: open_excerpt(plan, clip))) as again:
             faces = look.found(again)
     checks = [*_check_frames(plan, seen), *_check_pictures(plan, seen), *look.checks(faces)]
@@ -120,48 +140,47 @@ def pictures_of(opened: Callable[[], FrameReader]) -> Generator[tuple[int, NDArr
             yield frame.index, frame.picture
 
 
-def _compare(plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, progress: Progress) -> _Comparison:
+def _compare(
+    plan: Plan, source: FrameReader, reader: FrameReader, look: SecondLook, crew: Crew, progress: Progress
+) -> _Comparison:
     """Compare the copy with the covered source, frame by frame, and look at it."""
     coverer, seen = Coverer(plan), _Comparison()
-    for expected, copied in itertools.zip_longest(source, reader):
+    pairs = itertools.zip_longest(source, reader)
+    for (expected, copied), apart in crew.each(lambda pair: _measure(coverer, *pair), pairs):
         seen.planned += expected is not None
         seen.copied += copied is not None
-        if expected is None or copied is None:
+        if expected is None or copied is None or apart is None:
             continue
         seen.damaged += copied.damaged
         if copied.time != expected.time - plan.begin:
             seen.wrong_times.append(copied.index)
-        picture, mask = coverer.cover(expected.picture, expected.index)
-        if expected.damaged and not mask.all():
+        if expected.damaged and apart.shown:
             seen.damage_shown.append(expected.index)
-        _measure(seen, picture, mask, copied.picture, expected.index)
-        decided = coverer.decided(mask, expected.index)
-        look.show(copied.picture, expected.picture, decided, expected.index, expected.time)
+        seen.wrong_size |= apart.wrong_size
+        seen.covered_worst = max(seen.covered_worst, (apart.covered, expected.index))
+        seen.outside_worst = max(seen.outside_worst, (apart.outside, expected.index))
+        look.show(copied.picture, expected.picture, apart.decided, expected.index, expected.time)
         progress(seen.planned, plan.source.frames)
     return seen
 
 
-def _measure(
-    seen: _Comparison,
-    covered_picture: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    copied: NDArray[np.uint8],
-    frame: int,
-) -> None:
-    """Note how far one frame of the copy is from what covering gives."""
-    expected = as_encoded(covered_picture)
-    if copied.shape != expected.shape:
-        seen.wrong_size = True
-        return
+def _measure(coverer: Coverer, source: Frame | None, copied: Frame | None) -> _Apart | None:
+    """Return how far one frame of the copy is from what covering that of the clip gives; None where one is missing."""
+    if source is None or copied is None:
+        return None
+    covered, mask = coverer.cover(source.picture, source.index)
+    expected, decided = as_encoded(covered), coverer.decided(mask, source.index)
+    shown = not mask.all()
+    if copied.picture.shape != expected.shape:
+        return _Apart(decided, shown, wrong_size=True)
     height, width = mask.shape
-    apart = cv2.cvtColor(cv2.absdiff(expected, copied)[:height, :width], cv2.COLOR_BGR2GRAY).astype(np.float32)
+    apart = cv2.cvtColor(cv2.absdiff(expected, copied.picture)[:height, :width], cv2.COLOR_BGR2GRAY).astype(np.float32)
     # A block that is hardly covered (or hardly free) is judged with the other kind's pixels around it, not by a few.
     worst_covered, worst_outside = (
         float((_block_means(apart * kind) / np.maximum(_block_means(kind), 0.25)).max())
         for kind in ((mask > 0).astype(np.float32), (mask == 0).astype(np.float32))
     )
-    seen.covered_worst = max(seen.covered_worst, (worst_covered, frame))
-    seen.outside_worst = max(seen.outside_worst, (worst_outside, frame))
+    return _Apart(decided, shown, worst_covered, worst_outside)
 
 
 def _block_means(values: NDArray[np.float32]) -> NDArray[np.float32]:

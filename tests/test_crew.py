@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,38 @@ def test_few_calls_wait_at_a_time() -> None:
             crew.give(work)
     assert started.acquire(blocking=False)
     assert 1 <= most[0] < 100
+
+
+def test_each_item_comes_in_its_order_with_what_became_of_it_and_few_are_taken_ahead() -> None:
+    taken, behind = [0], [0]
+
+    def items() -> Iterator[int]:
+        for n in range(200):
+            taken[0] += 1
+            yield n
+
+    def square(n: int) -> int:
+        time.sleep(0.01 * (n % 5 == 0))
+        return n * n
+
+    with Crew() as crew:
+        for at, (n, squared) in enumerate(crew.each(square, items())):
+            assert (n, squared) == (at, at * at)
+            behind.append(taken[0] - at)
+    assert at == 199
+    assert max(behind) <= WAITING * len(os.sched_getaffinity(0)) + 1
+
+
+def test_what_comes_after_an_item_whose_call_failed_does_not_come() -> None:
+    came = []
+
+    def go_through() -> None:
+        with Crew() as crew:
+            came.extend(n for n, _ in crew.each(lambda n: 1 / n, [3, 2, 1, 0, -1, -2]))
+
+    with pytest.raises(ZeroDivisionError):
+        go_through()
+    assert came == [3, 2, 1][: len(came)]
 
 
 def test_a_long_call_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
