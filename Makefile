@@ -5,6 +5,8 @@
 PYTHON ?= python3
 OUT ?= out
 BIN := .venv/bin
+# On all cores: half of the suite waits for processes, files and a browser.
+PYTEST := -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: run test check oldest newest tables release sbom clean
 
@@ -27,7 +29,7 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # The suite with the oldest packages that setup.cfg allows: each `>=` of it becomes `==`. The list of licences is that of newer ones.
 oldest: PYTHON := python3.11
@@ -36,7 +38,7 @@ oldest:
 	sed -n 's/^    \(.*\)>=/\1==/p' setup.cfg > build/oldest/constraints.txt
 	build/oldest/bin/python -m pip install --quiet --constraint build/oldest/constraints.txt --editable ".[review,test,dev]"
 	build/oldest/bin/redact models fetch
-	build/oldest/bin/python -m pytest --deselect \
+	build/oldest/bin/python $(PYTEST) --deselect \
 		tests/test_house.py::test_every_package_and_all_weights_stand_in_the_list_of_licences
 
 # Likewise with the newest, some of which (PyAV 19) only newer Pythons get. TESTS: which tests; all by default.
@@ -45,7 +47,7 @@ newest:
 	$(PYTHON) -m venv --clear build/newest
 	build/newest/bin/python -m pip install --quiet --editable ".[review,test,dev]"
 	build/newest/bin/redact models fetch
-	build/newest/bin/python -m pytest $(TESTS)
+	build/newest/bin/python $(PYTEST) $(TESTS)
 
 # What the documents say of commands, options and licences, from the program and the packages.
 tables:
