@@ -82,13 +82,38 @@ class Crew:
 
         Where too many wait already, it first waits until one of them is done, and raises the error that ended it.
         """
+        self._make_room()
+        given = self._pool.submit(call, *args, **kwargs)
+        self._given.add(given)
+        return given
+
+    def give_after(
+        self, before: Future[Any] | None, call: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs
+    ) -> Future[Result]:
+        """Likewise, but not before an earlier call is done, if there is one: no thread stands idle and waits for it."""
+        if before is None:
+            return self.give(call, *args, **kwargs)
+        self._make_room()
+        given: Future[Result] = Future()
+
+        def begin(_: Future[Any]) -> None:
+            try:
+                begun = self._pool.submit(call, *args, **kwargs)
+            except RuntimeError:  # an error has ended the crew
+                given.cancel()
+            else:
+                begun.add_done_callback(lambda done: _hand_on(done, given))
+
+        before.add_done_callback(begin)
+        self._given.add(given)
+        return given
+
+    def _make_room(self) -> None:
+        """Wait until not too many calls wait or run; raise the error that ended one."""
         if len(self._given) >= self._most:
             done, self._given = wait(self._given, return_when=FIRST_COMPLETED)
             for ended in done:
                 ended.result()
-        given = self._pool.submit(call, *args, **kwargs)
-        self._given.add(given)
-        return given
 
     def each(self, call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """Yield each item in its order, and what a call returns of it; it is made of the next ones meanwhile."""
@@ -99,3 +124,13 @@ class Crew:
                 first, given = begun.popleft()
                 yield first, given.result()
         yield from ((item, one.result()) for item, one in begun)
+
+
+def _hand_on(done: Future[Result], given: Future[Result]) -> None:
+    """Let what was promised hold what a call has come to."""
+    if done.cancelled():
+        given.cancel()
+    elif error := done.exception():
+        given.set_exception(error)
+    else:
+        given.set_result(done.result())

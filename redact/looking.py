@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import Detector, NearDetector, PacedDetector, detect
-from redact.detectors.looks import Look, once
+from redact.detectors import Detector, NearDetector, PacedDetector, PartDetector, detect
+from redact.detectors.looks import Look, once, united
 from redact.geometry import Box, covered_share, join
 from redact.plan import Detection, Looked
 from redact.scenes import to_thumbnail
 from redact.sightings import Part
-from redact.stillness import Memory, to_grey
+from redact.stillness import Grey, Memory, to_grey
 from redact.tracking import KEEP_SCORE, TURNED
 
 Picture = NDArray[np.uint8]
@@ -51,15 +51,17 @@ def cheap_looks(side: int, fast: bool) -> tuple[Look, ...]:
     return (Look(480), Look(480), Look(480), fine) if fast else (Look(480), fine)
 
 
-def deep_looks(side: int) -> tuple[Look, ...]:
+def deep_looks(side: int) -> tuple[tuple[Look, ...], ...]:
     """Return the looks for key frames, besides the cheap one: enlarged, or as large as it is, and turned.
+
+    They are in groups that take about as long, and are taken beside each other.
 
     Args:
         side: the longer side of the picture in pixels.
     """
-    quarter = [Look(640, turn) for turn in (90, 180, 270)]
-    between = [Look(480, turn) for turn in (45, 135, 225, 315)]
-    return (Look(min(max(side, 1280), 2560)), *quarter, *between)
+    quarter = tuple(Look(640, turn) for turn in (90, 180, 270))
+    between = tuple(Look(480, turn) for turn in (45, 135, 225, 315))
+    return (Look(min(max(side, 1280), 2560)),), quarter, between
 
 
 class Gaze:
@@ -84,34 +86,37 @@ class Gaze:
     def look(self, picture: Picture, frame: int, time: Fraction, cut: bool) -> None:
         """Look at the next frame; the first one and those that begin a scene are key frames."""
         key = not self._fast and (cut or self._is_due(time))
-        thumbnail = to_thumbnail(picture[::4, ::4])
-        due = [paced.detector for paced in self._paced if paced.is_due(time, thumbnail, cut)]
+        thumbnail, grey = to_thumbnail(picture[::4, ::4]), to_grey(picture)
+        due = [paced for paced in self._paced if paced.is_due(time, thumbnail, cut)]
         side = max(picture.shape[:2])
         cheap = cheap_looks(side, self._fast)
         begins = cut or not self._glances  # no other frame need come after it
         wanted: list[tuple[Look, ...]] = [
             (look,) for look in (dict.fromkeys(cheap) if begins else [cheap[frame % len(cheap)]])
         ]
-        wanted += [deep_looks(side)] if key else []
-        glance = _Glance(time, self._give(wanted, picture, frame, time) if self._faces else [])
+        wanted += deep_looks(side) if key else ()
+        glance = _Glance(time, self._give(wanted, picture, grey, frame, time) if self._faces else [])
         self._glances.append(glance)
         if key:
             self._key = glance
         if due:
-            self._waiting.append(_Waiting(glance, due, picture, frame))
+            size = picture.shape[1], picture.shape[0]
+            asked = [(paced, paced.changes(grey, size, time)) for paced in due]
+            self._waiting.append(_Waiting(glance, asked, picture, frame))
         while self._waiting and self._waiting[0].glance.is_done():
             self._ask_paced()
 
     def _give(
-        self, wanted: Sequence[tuple[Look, ...]], picture: Picture, frame: int, time: Fraction
+        self, wanted: Sequence[tuple[Look, ...]], picture: Picture, grey: Grey, frame: int, time: Fraction
     ) -> list[Future[_Seen]]:
         """Begin each kind of look: what has changed since that kind was taken, it must see."""
-        grey, size = to_grey(picture), (picture.shape[1], picture.shape[0])
+        size = picture.shape[1], picture.shape[0]
         begun = []
         for looks in wanted:
             kind = self._kinds.setdefault(looks, _Kind(Memory()))
-            order = _Order(looks, kind.memory.changes(grey, size, time), kind.last, self._sure)
-            kind.last = self._crew.give(_carry_out, order, self._faces, picture, frame)
+            changes = kind.memory.changes(grey, size, time)
+            order = _Order(looks, changes or [], None if _is_of_most(changes, *size) else kind.last, self._sure)
+            kind.last = self._crew.give_after(order.last, _carry_out, order, self._faces, picture, frame)
             begun.append(kind.last)
         return begun
 
@@ -120,8 +125,13 @@ class Gaze:
 
         They are not part of the looks for faces, for which later frames wait: a core would have nothing to do.
         """
-        glance, due, picture, frame = self._waiting.popleft()
-        glance.others = self._crew.give(_look_paced, due, picture, frame, glance.faces())
+        glance, asked, picture, frame = self._waiting.popleft()
+        size = picture.shape[1], picture.shape[0]
+        for paced, changes in asked:
+            last = None if _is_of_most(changes, *size) else paced.last
+            order = _PacedOrder(paced.detector, changes or [], last)
+            paced.last = self._crew.give_after(last, _look_paced, order, picture, frame, glance.faces())
+            glance.others.append(paced.last)
 
     def _is_due(self, time: Fraction) -> bool:
         """Return whether there must be a key frame at a time; it may have to wait for what the last one has shown."""
@@ -160,13 +170,13 @@ class _Order:
 
     Attributes:
         looks: how to look.
-        changes: what has changed since they were taken last; None for everything.
-        last: where what they saw then is, or will be: who asks waits for an earlier frame alone, so nobody for ever.
+        changes: what has changed since they were taken last.
+        last: what they saw then, done when this begins; None where they are to be taken of the whole picture.
         sure: the score below which a sighting is in doubt.
     """
 
     looks: tuple[Look, ...]
-    changes: list[Box] | None
+    changes: list[Box]
     last: Future[_Seen] | None
     sure: float
 
@@ -185,12 +195,12 @@ class _Glance:
     Attributes:
         time: of the frame.
         kinds: the looks for faces: the cheap one, all of them where a scene begins, and at key frames the deep ones.
-        others: what paced detectors see in it, where they look.
+        others: what each paced detector sees in it that looks.
     """
 
     time: Fraction
     kinds: list[Future[_Seen]]
-    others: Future[list[Detection]] | None = None
+    others: list[Future[list[Detection]]] = field(default_factory=list)
 
     def is_done(self) -> bool:
         """Return whether all faces are known."""
@@ -208,7 +218,7 @@ class _Glance:
 
     def detections(self) -> list[Detection]:
         """Return everything that was seen; it waits for it."""
-        faces, others = self.faces(), self.others.result() if self.others else []
+        faces, others = self.faces(), [d for other in self.others for d in other.result()]
         return [*faces, *(d for d in others if not (d.label == "text" and _is_face(d, faces)))]
 
 
@@ -216,7 +226,7 @@ class _Waiting(NamedTuple):
     """A frame at which paced detectors look as soon as its faces are known."""
 
     glance: _Glance
-    due: Sequence[PacedDetector]
+    asked: Sequence[tuple[_Paced, list[Box] | None]]  # each with what has changed
     picture: Picture
     frame: int
 
@@ -226,7 +236,13 @@ class _Paced:
 
     def __init__(self, detector: PacedDetector) -> None:
         self.detector = detector
+        self.last: Future[list[Detection]] | None = None  # what it saw last, or will have seen
         self._last: tuple[Fraction, Picture] | None = None
+        self._memory = Memory() if isinstance(detector, PartDetector) else None
+
+    def changes(self, grey: Grey, size: tuple[int, int], time: Fraction) -> list[Box] | None:
+        """Return what it has to look at in a picture, as `Memory.changes` does."""
+        return self._memory.changes(grey, size, time) if self._memory else None
 
     def is_due(self, time: Fraction, thumbnail: Picture, cut: bool) -> bool:
         """Return whether it looks at the frame of a time: now and then, at cuts, and where the picture has changed."""
@@ -239,37 +255,64 @@ class _Paced:
         return True
 
 
-def _look_paced(
-    paced: Sequence[PacedDetector], picture: Picture, frame: int, faces: Sequence[Detection]
-) -> list[Detection]:
-    """Return what paced detectors see in one frame, in which some faces were seen."""
+class _PacedOrder(NamedTuple):
+    """What a paced detector has to do at one frame; see `_Order`."""
+
+    detector: PacedDetector
+    changes: list[Box]
+    last: Future[list[Detection]] | None
+
+
+def _look_paced(order: _PacedOrder, picture: Picture, frame: int, faces: Sequence[Detection]) -> list[Detection]:
+    """Return what a paced detector sees in one frame, in which some faces were seen."""
+    detector, (height, width) = order.detector, picture.shape[:2]
     sure = [d for d in faces if d.score >= NEW_SCORE]
-    return [d for detector in paced for d in detector.detect(picture, frame, _paced_looks(detector, picture, sure))]
-
-
-def _paced_looks(detector: PacedDetector, picture: Picture, faces: Sequence[Detection]) -> tuple[Look, ...]:
-    """Return how a paced detector wants a picture to be shown in which faces were seen."""
-    height, width = picture.shape[:2]
-    near = detector.looks_near(faces, width, height) if isinstance(detector, NearDetector) else ()
-    return (*detector.looks(max(width, height)), *near)
+    near = detector.looks_near(sure, width, height) if isinstance(detector, NearDetector) else ()
+    before = order.last.result() if order.last else None
+    looks, kept, _ = _needed(detector.looks(max(width, height)), order.changes, before, picture)
+    found = detector.detect(picture, frame, (*looks, *near)) if looks or near else []
+    return united([*found, *_held(kept, frame)]) if kept else found
 
 
 def _carry_out(order: _Order, detectors: Sequence[Detector], picture: Picture, frame: int) -> _Seen:
     """Return what one kind of look sees in a frame."""
+    before = order.last.result().detections if order.last else None
+    doubtful = [d.box for d in before or () if KEEP_SCORE <= d.score < order.sure]
+    looks, kept, share = _needed(order.looks, [*order.changes, *doubtful], before, picture)
+    found = detect(detectors, picture, frame, looks) if looks else []
+    return _Seen(once([*found, *_held(kept, frame)]) if before is not None else found, share)
+
+
+def _needed(
+    looks: Sequence[Look], changes: Sequence[Box], before: Sequence[Detection] | None, picture: Picture
+) -> tuple[Sequence[Look], list[Detection], float]:
+    """Return the looks that have to be taken at a picture, what holds of what was seen before, and the share looked at.
+
+    Args:
+        looks: those that show the whole of it.
+        changes: what must be looked at.
+        before: what they saw before; None where the whole must be looked at.
+        picture: it.
+    """
+    if before is None:
+        return looks, [], 1.0
     size = picture.shape[1], picture.shape[0]
-    # Where most has changed nothing of what was seen last is needed, and nobody waits for it.
-    if order.changes is None or order.last is None or _share(parts_of(order.changes, (), *size), *size) > MOST_PARTS:
-        return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
-    before = order.last.result().detections
-    again = [*order.changes, *(d.box for d in before if KEEP_SCORE <= d.score < order.sure)]
-    parts = parts_of(again, [d.box for d in before], *size)
+    parts = parts_of(changes, [d.box for d in before], *size)
     share = _share(parts, *size)
     if share > MOST_PARTS:
-        return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
-    looks = [_at(look, part, picture) for part in parts for look in order.looks]
-    found = detect(detectors, picture, frame, looks) if looks else []
-    kept = [d for d in before if not any(d.box.intersect(box) for box in again)]
-    return _Seen(once([*found, *(replace(d, frame=frame, held=True) for d in kept)]), share)
+        return looks, [], 1.0
+    kept = [d for d in before if not any(d.box.intersect(change) for change in changes)]
+    return [_at(look, part, picture) for part in parts for look in looks], kept, share
+
+
+def _held(kept: Sequence[Detection], frame: int) -> list[Detection]:
+    """Return what holds in a frame since it was seen."""
+    return [replace(d, frame=frame, held=True) for d in kept]
+
+
+def _is_of_most(changes: Sequence[Box] | None, width: int, height: int) -> bool:
+    """Return whether so much of a picture has changed that it is looked at as a whole, whatever was seen before."""
+    return changes is None or _share(parts_of(changes, (), width, height), width, height) > MOST_PARTS
 
 
 def parts_of(changes: Sequence[Box], known: Iterable[Box], width: int, height: int) -> list[Box]:

@@ -70,6 +70,44 @@ def test_what_comes_after_an_item_whose_call_failed_does_not_come() -> None:
     assert came == [3, 2, 1][: len(came)]
 
 
+def test_a_call_that_comes_after_another_begins_when_that_is_done_and_keeps_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    go, order = threading.Event(), []
+    with Crew() as crew:
+        first = crew.give(go.wait, 10)
+        second = crew.give_after(first, order.append, "second")
+        crew.give(order.append, "third").result(10)
+        assert not second.done()
+        go.set()
+        second.result(10)
+        assert crew.give_after(first, pow, 3, 2).result(10) == 9
+    assert order == ["third", "second"]
+
+
+def test_an_error_of_a_call_that_comes_after_another_is_its_own() -> None:
+    with Crew() as crew:
+        failed = crew.give_after(crew.give_after(None, int), int, "none")
+        with pytest.raises(ValueError, match="none"):
+            failed.result(10)
+
+
+def test_what_should_come_after_a_call_does_not_where_an_error_has_ended_the_crew() -> None:
+    go, given = threading.Event(), []
+
+    def give_up() -> None:
+        with Crew() as crew:
+            first = crew.give(go.wait, 10)
+            given.append(crew.give_after(first, int))
+            threading.Timer(0.1, go.set).start()
+            raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        give_up()
+    assert given[0].cancelled()
+
+
 def test_a_long_call_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     go = threading.Event()

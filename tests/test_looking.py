@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -77,40 +78,26 @@ def test_where_nothing_changes_what_was_seen_is_held_in_every_frame_and_says_so(
     assert gaze.looked() == Looked(2, 0, 49)
 
 
-class NotYet(Future[Any]):
-    """What a call will give that has not begun."""
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Fail: who asks now would wait."""
-        raise AssertionError("waited for an earlier frame")
-
-
-class Recorder(Crew):
-    """Begins no call, and remembers them."""
+class NotYet(Crew):
+    """Begins no call, and remembers which of them would have to wait for an earlier one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[Callable[[], Any]] = []
+        self.waits: list[bool] = []
 
-    def give(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    def give_after(self, before: Future[Any] | None, *_: Any, **__: Any) -> Future[Any]:
         """Remember a call."""
-        self.calls.append(lambda: call(*args, **kwargs))
-        return NotYet()
+        self.waits.append(before is not None)
+        return Future()
 
 
 @pytest.mark.parametrize(("second", "waits"), [(255 - lamp(100, 100), False), (lamp(300, 100), True)])
-def test_who_looks_at_a_picture_that_has_changed_wholly_waits_for_no_earlier_frame(
-    second: Picture, waits: bool
-) -> None:
-    with Recorder() as crew:
+def test_a_look_at_a_picture_that_has_changed_wholly_waits_for_no_earlier_frame(second: Picture, waits: bool) -> None:
+    with NotYet() as crew:
         gaze = Gaze([Eyes()], True, 0.33, crew)
         for n, picture in enumerate([lamp(100, 100), second]):
             gaze.look(picture, n, Fraction(n, 25), False)
-    if waits:
-        with pytest.raises(AssertionError, match="waited"):
-            crew.calls[-1]()
-    else:
-        assert crew.calls[-1]().area == 1.0
+    assert crew.waits == [False, False, waits]
 
 
 def test_each_kind_of_look_holds_for_itself_alone() -> None:
@@ -227,12 +214,39 @@ def test_a_paced_detector_looks_near_the_faces_that_are_surely_in_its_frame(scor
     assert reads.taken == [(0, Look(WIDTH)), *[(0, Look(40, within=Box(100, 100, 120, 120)))] * near]
 
 
+class Lettering(Eyes):
+    """Sees text, in parts of pictures as well as in whole ones."""
+
+    name, labels, every_s, in_parts = "lettering", ("text",), Fraction(1, 5), True
+
+    def looks(self, side: int) -> tuple[Look, ...]:
+        """Return the picture as it is."""
+        return (Look(side),)
+
+    def detect(self, picture: Picture, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return what is bright as text."""
+        return [replace(d, label="text") for d in super().detect(picture, frame, looks)]
+
+
+def test_text_is_looked_for_again_only_where_the_picture_has_changed_and_now_and_then_everywhere() -> None:
+    lettering = Lettering()
+    two = np.maximum(lamp(60, 60), lamp(400, 200))
+    seen = gaze_at([lamp(60, 60)] * 20 + [two] * 40, [lettering]).seen()
+    whole, parts = ([f for f, look in lettering.taken if (look.within is None) is kind] for kind in (True, False))
+    assert whole == [0, 50]
+    assert parts == [20]
+    sign, other = Box(60, 60, 80, 80), Box(400, 200, 420, 220)
+    assert [d.frame for d in seen if d.box == sign] == [*range(0, 46, 5)]
+    assert [d.frame for d in seen if d.box == other] == [*range(20, 46, 5)]
+    assert {(d.frame, d.box) for d in seen if not d.held and d.frame < 50} == {(0, sign), (20, other)}
+
+
 @pytest.mark.parametrize(("across", "kept"), [(Box(40, 60, 440, 90), True), (Box(130, 60, 225, 90), True),
                                               (Box(100, 50, 140, 90), False)])  # fmt: skip
 def test_a_line_of_text_across_a_face_is_text_and_what_lies_in_a_face_is_the_face(across: Box, kept: bool) -> None:
     face = Detection(0, Box(100, 40, 160, 110), "face", 0.9, "eyes")
     text = Detection(0, across, "text", 0.9, "texts")
-    glance = looking._Glance(Fraction(0), [done(looking._Seen([face], 1.0))], done([text]))
+    glance = looking._Glance(Fraction(0), [done(looking._Seen([face], 1.0))], [done([text])])
     assert (text in glance.detections()) is kept
 
 

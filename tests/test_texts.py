@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.looks import SAME_IOU, Look
-from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines, united
+from redact.detectors.looks import SAME_IOU, Look, united
+from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, chest_of, joined, lines
 from redact.geometry import Box
 from redact.plan import Detection
 from tests.clips import ink_covered

@@ -86,6 +86,17 @@ class NearDetector(PacedDetector, Protocol):
 
 
 @runtime_checkable
+class PartDetector(PacedDetector, Protocol):
+    """A paced detector that sees a thing in a part of a picture as in the whole, so that what has changed is enough.
+
+    Attributes:
+        in_parts: true. Its looks are taken of what has changed since its last ones, and now and then of the whole.
+    """
+
+    in_parts: bool
+
+
+@runtime_checkable
 class AskedDetector(Detector, Protocol):
     """A detector of faces with another model that is asked about what it was not sure of."""
 
