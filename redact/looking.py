@@ -270,7 +270,8 @@ def _look_paced(order: _PacedOrder, picture: Picture, frame: int, faces: Sequenc
     near = detector.looks_near(sure, width, height) if isinstance(detector, NearDetector) else ()
     before = order.last.result() if order.last else None
     looks, kept, _ = _needed(detector.looks(max(width, height)), order.changes, before, picture)
-    found = detector.detect(picture, frame, (*looks, *near)) if looks or near else []
+    idle = before is not None and not looks and not near
+    found = [] if idle else detector.detect(picture, frame, (*looks, *near))
     return united([*found, *_held(kept, frame)]) if kept else found
 
 

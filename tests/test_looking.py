@@ -214,6 +214,24 @@ def test_a_paced_detector_looks_near_the_faces_that_are_surely_in_its_frame(scor
     assert reads.taken == [(0, Look(WIDTH)), *[(0, Look(40, within=Box(100, 100, 120, 120)))] * near]
 
 
+class Unaided(Reads):
+    """Shows pictures to itself, as the detector of marks does."""
+
+    every_s = Fraction(0)
+
+    def looks(self, side: int) -> tuple[Look, ...]:
+        """Return no look."""
+        return ()
+
+    def detect(self, picture: Picture, frame: int, looks: Sequence[Look]) -> list[Detection]:
+        """Return a mark in every frame."""
+        return [Detection(frame, Box(0, 0, 9, 9), "mark", 0.9, self.name)]
+
+
+def test_a_detector_that_asks_for_no_look_is_shown_every_frame_that_is_due() -> None:
+    assert [d.frame for d in gaze_at([lamp(100, 100)] * 4, [Unaided()]).seen()] == [0, 1, 2, 3]
+
+
 class Lettering(Eyes):
     """Sees text, in parts of pictures as well as in whole ones."""
 
