@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.crew import Crew
-from redact.detectors import Detector, NearDetector, PacedDetector, PartDetector, detect
+from redact.detectors import Detector, HoldingDetector, NearDetector, PacedDetector, detect
 from redact.detectors.looks import Look, once, united
 from redact.geometry import Box, covered_share, join
 from redact.plan import Detection, Looked
@@ -51,17 +51,15 @@ def cheap_looks(side: int, fast: bool) -> tuple[Look, ...]:
     return (Look(480), Look(480), Look(480), fine) if fast else (Look(480), fine)
 
 
-def deep_looks(side: int) -> tuple[tuple[Look, ...], ...]:
+def deep_looks(side: int) -> tuple[Look, ...]:
     """Return the looks for key frames, besides the cheap one: enlarged, or as large as it is, and turned.
-
-    They are in groups that take about as long, and are taken beside each other.
 
     Args:
         side: the longer side of the picture in pixels.
     """
-    quarter = tuple(Look(640, turn) for turn in (90, 180, 270))
-    between = tuple(Look(480, turn) for turn in (45, 135, 225, 315))
-    return (Look(min(max(side, 1280), 2560)),), quarter, between
+    quarter = [Look(640, turn) for turn in (90, 180, 270)]
+    between = [Look(480, turn) for turn in (45, 135, 225, 315)]
+    return (Look(min(max(side, 1280), 2560)), *quarter, *between)
 
 
 class Gaze:
@@ -94,14 +92,13 @@ class Gaze:
         wanted: list[tuple[Look, ...]] = [
             (look,) for look in (dict.fromkeys(cheap) if begins else [cheap[frame % len(cheap)]])
         ]
-        wanted += deep_looks(side) if key else ()
+        wanted += [deep_looks(side)] if key else []
         glance = _Glance(time, self._give(wanted, picture, grey, frame, time) if self._faces else [])
         self._glances.append(glance)
         if key:
             self._key = glance
         if due:
-            size = picture.shape[1], picture.shape[0]
-            asked = [(paced, paced.changes(grey, size, time)) for paced in due]
+            asked = [(paced, paced.has_changed(grey, time)) for paced in due]
             self._waiting.append(_Waiting(glance, asked, picture, frame))
         while self._waiting and self._waiting[0].glance.is_done():
             self._ask_paced()
@@ -126,11 +123,9 @@ class Gaze:
         They are not part of the looks for faces, for which later frames wait: a core would have nothing to do.
         """
         glance, asked, picture, frame = self._waiting.popleft()
-        size = picture.shape[1], picture.shape[0]
-        for paced, changes in asked:
-            last = None if _is_of_most(changes, *size) else paced.last
-            order = _PacedOrder(paced.detector, changes or [], last)
-            paced.last = self._crew.give_after(last, _look_paced, order, picture, frame, glance.faces())
+        for paced, changed in asked:
+            last = None if changed else paced.last
+            paced.last = self._crew.give_after(last, _look_paced, paced.detector, last, picture, frame, glance.faces())
             glance.others.append(paced.last)
 
     def _is_due(self, time: Fraction) -> bool:
@@ -226,7 +221,7 @@ class _Waiting(NamedTuple):
     """A frame at which paced detectors look as soon as its faces are known."""
 
     glance: _Glance
-    asked: Sequence[tuple[_Paced, list[Box] | None]]  # each with what has changed
+    asked: Sequence[tuple[_Paced, bool]]  # each with whether anything has changed
     picture: Picture
     frame: int
 
@@ -238,11 +233,11 @@ class _Paced:
         self.detector = detector
         self.last: Future[list[Detection]] | None = None  # what it saw last, or will have seen
         self._last: tuple[Fraction, Picture] | None = None
-        self._memory = Memory() if isinstance(detector, PartDetector) else None
+        self._memory = Memory() if isinstance(detector, HoldingDetector) else None
 
-    def changes(self, grey: Grey, size: tuple[int, int], time: Fraction) -> list[Box] | None:
-        """Return what it has to look at in a picture, as `Memory.changes` does."""
-        return self._memory.changes(grey, size, time) if self._memory else None
+    def has_changed(self, grey: Grey, time: Fraction) -> bool:
+        """Return whether it has to look at a picture again, as far as that tells."""
+        return self._memory is None or self._memory.changes(grey, grey.shape[::-1], time) != []
 
     def is_due(self, time: Fraction, thumbnail: Picture, cut: bool) -> bool:
         """Return whether it looks at the frame of a time: now and then, at cuts, and where the picture has changed."""
@@ -255,55 +250,45 @@ class _Paced:
         return True
 
 
-class _PacedOrder(NamedTuple):
-    """What a paced detector has to do at one frame; see `_Order`."""
+def _look_paced(
+    detector: PacedDetector,
+    last: Future[list[Detection]] | None,
+    picture: Picture,
+    frame: int,
+    faces: Sequence[Detection],
+) -> list[Detection]:
+    """Return what a paced detector sees in a frame in which some faces were seen.
 
-    detector: PacedDetector
-    changes: list[Box]
-    last: Future[list[Detection]] | None
-
-
-def _look_paced(order: _PacedOrder, picture: Picture, frame: int, faces: Sequence[Detection]) -> list[Detection]:
-    """Return what a paced detector sees in one frame, in which some faces were seen."""
-    detector, (height, width) = order.detector, picture.shape[:2]
+    Args:
+        detector: what looks.
+        last: what it saw last, where that holds; it is done when this begins. Then it looks near faces alone.
+        picture: of the frame.
+        frame: its index.
+        faces: what was seen in it.
+    """
+    height, width = picture.shape[:2]
     sure = [d for d in faces if d.score >= NEW_SCORE]
     near = detector.looks_near(sure, width, height) if isinstance(detector, NearDetector) else ()
-    before = order.last.result() if order.last else None
-    looks, kept, _ = _needed(detector.looks(max(width, height)), order.changes, before, picture)
-    idle = before is not None and not looks and not near
-    found = [] if idle else detector.detect(picture, frame, (*looks, *near))
-    return united([*found, *_held(kept, frame)]) if kept else found
+    if last is None:
+        return detector.detect(picture, frame, (*detector.looks(max(width, height)), *near))
+    found = detector.detect(picture, frame, near) if near else []
+    return united([*found, *_held(last.result(), frame)])
 
 
 def _carry_out(order: _Order, detectors: Sequence[Detector], picture: Picture, frame: int) -> _Seen:
     """Return what one kind of look sees in a frame."""
-    before = order.last.result().detections if order.last else None
-    doubtful = [d.box for d in before or () if KEEP_SCORE <= d.score < order.sure]
-    looks, kept, share = _needed(order.looks, [*order.changes, *doubtful], before, picture)
-    found = detect(detectors, picture, frame, looks) if looks else []
-    return _Seen(once([*found, *_held(kept, frame)]) if before is not None else found, share)
-
-
-def _needed(
-    looks: Sequence[Look], changes: Sequence[Box], before: Sequence[Detection] | None, picture: Picture
-) -> tuple[Sequence[Look], list[Detection], float]:
-    """Return the looks that have to be taken at a picture, what holds of what was seen before, and the share looked at.
-
-    Args:
-        looks: those that show the whole of it.
-        changes: what must be looked at.
-        before: what they saw before; None where the whole must be looked at.
-        picture: it.
-    """
-    if before is None:
-        return looks, [], 1.0
-    size = picture.shape[1], picture.shape[0]
-    parts = parts_of(changes, [d.box for d in before], *size)
+    if order.last is None:
+        return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
+    before, size = order.last.result().detections, (picture.shape[1], picture.shape[0])
+    again = [*order.changes, *(d.box for d in before if KEEP_SCORE <= d.score < order.sure)]
+    parts = parts_of(again, [d.box for d in before], *size)
     share = _share(parts, *size)
     if share > MOST_PARTS:
-        return looks, [], 1.0
-    kept = [d for d in before if not any(d.box.intersect(change) for change in changes)]
-    return [_at(look, part, picture) for part in parts for look in looks], kept, share
+        return _Seen(detect(detectors, picture, frame, order.looks), 1.0)
+    looks = [_at(look, part, picture) for part in parts for look in order.looks]
+    found = detect(detectors, picture, frame, looks) if looks else []
+    kept = [d for d in before if not any(d.box.intersect(box) for box in again)]
+    return _Seen(once([*found, *_held(kept, frame)]), share)
 
 
 def _held(kept: Sequence[Detection], frame: int) -> list[Detection]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from redact import detectors, marks, weights
-from redact.detectors import GROUP, Detector, PacedDetector
+from redact.detectors import GROUP, Detector, HoldingDetector, PacedDetector
 from redact.detectors.looks import Look
 from redact.errors import DependencyError, UsageError
 from redact.geometry import Box
@@ -115,6 +116,15 @@ def test_a_detector_says_the_same_in_several_threads_at_once(named: tuple[str, D
     with ThreadPoolExecutor(4) as pool:
         first, *others = pool.map(look, range(8))
     assert all(other == first for other in others)
+
+
+def test_what_a_detector_that_holds_sees_depends_on_the_picture_alone(named: tuple[str, Detector]) -> None:
+    name, detector = named
+    if not isinstance(detector, HoldingDetector):
+        pytest.skip("it does not hold what it has seen")
+    picture, _ = SCENES[name]()
+    first, later = (detector.detect(picture, n, looks_of(detector, picture)) for n in (0, 50))
+    assert [replace(d, frame=50) for d in first] == later
 
 
 @pytest.mark.parametrize("noise", [1, 256])

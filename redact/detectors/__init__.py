@@ -86,14 +86,14 @@ class NearDetector(PacedDetector, Protocol):
 
 
 @runtime_checkable
-class PartDetector(PacedDetector, Protocol):
-    """A paced detector that sees a thing in a part of a picture as in the whole, so that what has changed is enough.
+class HoldingDetector(PacedDetector, Protocol):
+    """A paced detector that knows nothing but the picture: while that does not change, it need not look again.
 
     Attributes:
-        in_parts: true. Its looks are taken of what has changed since its last ones, and now and then of the whole.
+        holds: true. It looks again after a bounded time all the same.
     """
 
-    in_parts: bool
+    holds: bool
 
 
 @runtime_checkable

@@ -46,6 +46,7 @@ class CodeDetector:
     labels: tuple[str, ...] = ("code",)
     models: Mapping[str, str] = {"codes": f"opencv {cv2.__version__}"}
     every_s = Fraction(16, 25)
+    holds = True
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         """Make one; it needs no weights."""

@@ -66,7 +66,7 @@ class TextDetector:
     name = "ppocr-det-v6"
     labels: tuple[str, ...] = ("text",)
     every_s = Fraction(16, 25)
-    in_parts = True
+    holds = True
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         self._session, self.models = open_model(self.name, weights.load(self.name, weights_folder))
@@ -80,15 +80,7 @@ class TextDetector:
         """Return the lines of text in one picture; see `Detector.detect`."""
         make = detection_maker(frame, "text", self.name)
         seen = [(look, d) for look in looks for d in see(self._find, picture, [look], make)]
-        side = max(picture.shape[:2])
-        return united([d for look, d in seen if d.score >= CHEST_FLOOR or not self._is_of_chest(look, side)])
-
-    def _is_of_chest(self, look: Look, side: int) -> bool:
-        """Return whether a look shows a chest: other parts of a picture are shown no larger than the whole of it."""
-        if look.within is None:
-            return False
-        enlarged = look.side / max(look.within.width, look.within.height)
-        return enlarged > (1 + CHEST_GAIN) / 2 * self.looks(side)[0].side / side
+        return united([d for look, d in seen if not look.within or d.score >= CHEST_FLOOR])
 
     def looks_near(self, faces: Sequence[Detection], width: int, height: int) -> tuple[Look, ...]:
         """Return looks at chests, where name tags are; see `NearDetector.looks_near`."""
