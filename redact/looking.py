@@ -30,7 +30,7 @@ from redact.tracking import KEEP_SCORE, TURNED
 Picture = NDArray[np.uint8]
 
 KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
-RARE_KEY_S = 2 * KEY_S  # and where they do not
+RARE_KEY_S = 4 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
 IN_FACE = 0.7  # share of what was taken for text from which it is a sure face that it lies in
 CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
