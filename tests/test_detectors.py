@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from redact import detectors, marks, weights
-from redact.detectors import GROUP, Detector, HoldingDetector, PacedDetector
+from redact.detectors import GROUP, Detector, HoldingDetector, NearDetector, PacedDetector
 from redact.detectors.looks import Look
 from redact.errors import DependencyError, UsageError
 from redact.geometry import Box
@@ -54,16 +54,28 @@ def mark_scene() -> Scene:
     return picture, Box(255, 95, 365, 205)
 
 
+def tag_scene() -> Scene:
+    picture = np.full((360, 640, 3), 60, np.uint8)
+    picture[160:190, 310:330] = 220
+    return picture, Box(310, 160, 330, 190)
+
+
 # What each must see; no picture in this project may show exposed bodies.
 SCENES: dict[str, Callable[[], Scene]] = {
     "centerface": portrait_scene, "yolox-nano": portrait_scene, "ppocr-det-v6": text_scene, "codes": code_scene,
-    "marks": mark_scene,
+    "marks": mark_scene, "tags": tag_scene,
 }  # fmt: skip
 REGISTERED = {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
+FACE = Detection(0, Box(300, 40, 340, 80), "face", 0.9, "eyes")
+
+
 def looks_of(detector: Detector, picture: np.ndarray) -> tuple[Look, ...]:
-    return detector.looks(max(picture.shape[:2])) if isinstance(detector, PacedDetector) else (Look(480), Look(832))
+    if not isinstance(detector, PacedDetector):
+        return (Look(480), Look(832))
+    near = detector.looks_near([FACE], *picture.shape[1::-1]) if isinstance(detector, NearDetector) else ()
+    return (*detector.looks(max(picture.shape[:2])), *near)
 
 
 @pytest.fixture(params=["fake", *sorted(REGISTERED)], scope="module")

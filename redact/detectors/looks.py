@@ -77,6 +77,16 @@ def detection_maker(frame: int, label: str, detector: str) -> Callable[[Rows, Lo
     return make
 
 
+def chest_of(face: Detection, deep: float, wide: float) -> Box:
+    """Return a box below a face, where that is in the turn in which it was seen, so many sizes of it deep and wide."""
+    size, turn = math.sqrt(face.box.area), math.radians(face.angle)
+    sine, cosine = math.sin(turn), math.cos(turn)
+    x, y = face.box.center
+    x, y = x - (1 + deep) / 2 * size * sine, y + (1 + deep) / 2 * size * cosine
+    across, down = (wide * cosine**2 + deep * sine**2) / 2 * size, (wide * sine**2 + deep * cosine**2) / 2 * size
+    return Box.outward(x - across, y - down, x + across, y + down)
+
+
 def keep_best(rows: Rows) -> list[int]:
     """Return the numbers of the best row for each thing, best first (greedy non-maximum suppression)."""
     rest = np.argsort(-rows[:, 4], kind="stable")

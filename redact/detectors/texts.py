@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.faces import batch_of, open_model
-from redact.detectors.looks import SAME_IOU, Look, Rows, detection_maker, see, united
-from redact.geometry import Box
+from redact.detectors.looks import SAME_IOU, Look, Rows, chest_of, detection_maker, see, united
 from redact.plan import Detection
 
 # Found with bench/pictures.py, with 24 lines of 14 px drawn faintly (30 to 60 levels) on noise, and with 43 frames of
@@ -91,7 +90,7 @@ class TextDetector:
         for face in sorted(faces, key=lambda d: -d.box.area):
             size = math.sqrt(face.box.area)
             factor = min(CHEST_TIMES, CHEST_FACE / size)
-            part = chest_of(face).clip(width, height)
+            part = chest_of(face, CHEST, CHEST).clip(width, height)
             if part is None or factor < CHEST_GAIN * shown or part.area * factor**2 > left:
                 continue
             left -= part.area * factor**2
@@ -106,14 +105,6 @@ class TextDetector:
         batch /= SPREAD
         likely = self._session.run(None, {"x": batch})[0][0, 0]
         return lines(np.ascontiguousarray(likely[: shown.shape[0], : shown.shape[1]]), change_of(calm))
-
-
-def chest_of(face: Detection) -> Box:
-    """Return a square below a face, where that is in the turn in which it was seen."""
-    size, turn = math.sqrt(face.box.area), math.radians(face.angle)
-    x, y = face.box.center
-    x, y = x - (1 + CHEST) / 2 * size * math.sin(turn), y + (1 + CHEST) / 2 * size * math.cos(turn)
-    return Box.outward(*(v + sign * CHEST / 2 * size for sign in (-1, 1) for v in (x, y)))
 
 
 def change_of(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
