@@ -75,7 +75,7 @@ def _find(shown: NDArray[np.uint8]) -> Rows:
     colours = np.asarray(cv2.cvtColor(shown, cv2.COLOR_BGR2LAB), np.uint8)
     rows = []
     for outline in _outlines(colours):
-        (middle, sides, angle) = cv2.minAreaRect(outline)
+        middle, sides, angle = cv2.minAreaRect(outline)
         short, long = sorted(sides)
         if not (_is_within(short, SHORT) and _is_within(long, LONG) and long <= LONGEST * short):
             continue
@@ -93,7 +93,7 @@ def _is_within(side: float, limits: tuple[float, float]) -> bool:
 
 
 def _outlines(colours: NDArray[np.uint8]) -> Iterator[NDArray[np.int32]]:
-    """Yield the convex hulls of what edges enclose, (n, 1, 2), of about the size of a tag."""
+    """Yield the convex hulls of what edges enclose, (n, 1, 2), but for what is smaller than any tag."""
     calm = cv2.GaussianBlur(colours, (3, 3), CALM_SIGMA)
     across, down = (np.asarray(cv2.Sobel(calm, cv2.CV_16S, x, y)) for x, y in ((1, 0), (0, 1)))
     strongest = (np.abs(across) + np.abs(down)).argmax(axis=2)[..., None]
@@ -102,10 +102,7 @@ def _outlines(colours: NDArray[np.uint8]) -> Iterator[NDArray[np.int32]]:
         thin = cv2.Canny(np.ascontiguousarray(across), np.ascontiguousarray(down), edge / 2, edge)
         for edges in (thin, cv2.dilate(thin, np.ones((3, 3), np.uint8))):
             for contour in cv2.findContours(edges, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]:
-                short, long = sorted(cv2.boundingRect(contour)[2:])
-                if short >= SHORT[0] * FACE and LONG[0] * FACE * math.sqrt(0.5) <= long <= LONG[1] * FACE * math.sqrt(
-                    2
-                ):
+                if max(cv2.boundingRect(contour)[2:]) >= LONG[0] * FACE / math.sqrt(2):  # as upright as it may lie
                     yield np.asarray(cv2.convexHull(contour), np.int32)
 
 
