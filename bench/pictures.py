@@ -16,7 +16,7 @@ import csv
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -31,6 +31,7 @@ from bench import tables
 from redact.detectors.codes import CodeDetector
 from redact.detectors.texts import TextDetector
 from redact.geometry import Box
+from redact.plan import Detection
 
 COVERED = 0.9  # of the area of a labelled box
 KINDS: Mapping[str, type[TextDetector] | type[CodeDetector]] = {
@@ -74,12 +75,18 @@ def look_at(
     began = time.thread_time()
     detections = detector.detect(picture, 0, detector.looks(max(height, width)))
     seconds = time.thread_time() - began
+    mask = mask_of(detections, width, height)
+    covered = [(kind, bool(mask[b.y0 : b.y1, b.x0 : b.x1].mean() >= COVERED)) for kind, b in labels]
+    return Seen(tuple(covered or [(detector.labels[0], bool(detections))]), float(mask.mean()), seconds)
+
+
+def mask_of(detections: Iterable[Detection], width: int, height: int) -> NDArray[np.bool_]:
+    """Return what detections cover of a picture of a size in pixels, (height, width)."""
     mask = np.zeros((height, width), np.bool_)
     for detection in detections:
         if box := detection.box.clip(width, height):
             mask[box.y0 : box.y1, box.x0 : box.x1] = True
-    covered = [(kind, bool(mask[b.y0 : b.y1, b.x0 : b.x1].mean() >= COVERED)) for kind, b in labels]
-    return Seen(tuple(covered or [(detector.labels[0], bool(detections))]), float(mask.mean()), seconds)
+    return mask
 
 
 def look_at_all(folder: Path, detector: TextDetector | CodeDetector) -> list[Seen]:

@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench.marks import frames_of
+from bench.pictures import COVERED, mask_of
 from bench.tables import markdown
 from redact.detectors.faces import CenterFace
 from redact.detectors.tags import TagDetector
 from redact.detectors.texts import TextDetector
 from redact.geometry import Box
 from redact.looking import NEW_SCORE, cheap_looks
-from redact.plan import Detection
 
 Picture = NDArray[np.uint8]
 
@@ -43,7 +43,6 @@ BELOW = 3.0  # sizes of a face that must show below its middle
 KINDS = ("card, portrait", "card, landscape", "pinned")
 DRAWN = 8  # pixels of a drawn tag for one of the frame
 TURN = 15.0  # degrees
-COVERED = 0.9
 
 
 @dataclass(frozen=True)
@@ -101,14 +100,6 @@ def wear(picture: Picture, face: Box, rng: np.random.Generator) -> tuple[Picture
     return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8), alpha > 0.5, kind
 
 
-def covered(seen: Sequence[Detection], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return what detections cover of a picture."""
-    held = np.zeros(shape, bool)
-    for box in (box for d in seen if (box := d.box.clip(shape[1], shape[0]))):
-        held[box.y0 : box.y1, box.x0 : box.x1] = True
-    return held
-
-
 def measure(clip: Path, every: int, rng: np.random.Generator) -> Iterator[Tried]:
     """Yield what was covered of each tag in a clip."""
     eyes, tags, texts = CenterFace(), TagDetector(), TextDetector()
@@ -127,7 +118,7 @@ def measure(clip: Path, every: int, rng: np.random.Generator) -> Iterator[Tried]
             seconds = time.thread_time() - begin
             looks = (*texts.looks(side), *texts.looks_near([face], width, height))
             read = texts.detect(worn, n, looks)
-            of_tags, of_texts = covered(found, (height, width)), covered(read, (height, width))
+            of_tags, of_texts = (mask_of(seen, width, height) for seen in (found, read))
             one, other, both = (float(c[where].mean()) for c in (of_tags, of_texts, of_tags | of_texts))
             yield Tried(kind, one, other, both, np.count_nonzero(of_tags & ~where) / face.box.area, seconds)
 

@@ -136,12 +136,4 @@ def test_the_bench_says_where_it_draws_a_tag_and_how_many_were_found() -> None:
     assert np.count_nonzero(changed & where) > 0.9 * np.count_nonzero(where)
     assert np.count_nonzero(changed & ~cv2.dilate(where.astype(np.uint8), np.ones((5, 5))).astype(bool)) == 0
     rows = bench.table([bench.Tried(kind, 0.95, 0.2, 0.96, 0.1, 0.01), bench.Tried(kind, 0.3, 0.0, 0.3, 0.3, 0.03)])
-    assert [cell.strip() for cell in rows.splitlines()[-1].split("|")[1:-1]] == [
-        "all",
-        "2",
-        "1",
-        "0",
-        "1",
-        "0.20",
-        "20",
-    ]
+    assert rows.splitlines()[-1].replace("|", " ").split() == ["all", "2", "1", "0", "1", "0.20", "20"]
