@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+from av.video.frame import PictureType
 
 from redact.errors import InputError, UsageError
 from redact.media.files import open_container, picture_stream, start_time, unreadable
@@ -164,6 +165,7 @@ class Decoder:
             if end is not None and time >= end:
                 return
             ends = time + max(untrusted.duration * self._unit(untrusted), 1 / self.header.rate)
+            self._level(pixels)
             if begin is not None and time < begin:
                 continue
             yield self._decoded(index, time, untrusted, pixels, damaged)
@@ -199,38 +201,58 @@ class Decoder:
             yield self._decoded(-1, shown, untrusted, pixels, damaged or alone)
 
     def _decoded(self, index: int, time: Fraction, untrusted: Any, pixels: Any, damaged: bool) -> Decoded:
-        """Return a frame with its picture in the form in which it travels; the first says how large all are."""
+        """Return a frame with its picture in the form in which it travels."""
+        return Decoded(index, time, self._level(pixels).plain(pixels), turn_of(untrusted), damaged)
+
+    def _level(self, pixels: Any) -> Levelling:
+        """Return what makes all pictures as large as the first one of the clip."""
         self._levelling = self._levelling or Levelling(*_square_size(self._stream, pixels))
-        return Decoded(index, time, self._levelling.plain(pixels), turn_of(untrusted), damaged)
+        return self._levelling
 
     def _decode(self) -> Iterator[_Raw]:
         """Yield each decoded frame, and whether the decoder had to guess it.
 
-        After data that cannot be decoded, or a frame that was guessed, everything up to the next key frame counts as
-        guessed: it is made from what came before.
+        After data that cannot be decoded, or a frame that was guessed, everything up to a key frame that comes later in
+        the file counts as guessed: it is made from what came before. So do the frames that are made from both sides,
+        up to the next that is not, where one of them is guessed or that next one: it may have gone into all of them.
         """
         broken = self._gap = False
+        run: list[_Raw] = []
         for frames, sound in self._chunks():
             broken = broken or not sound
             for frame in frames:
-                broken = frame.is_corrupt or (broken and not frame.key_frame)
-                yield _Raw(frame, frame, broken)
+                broken = frame.is_corrupt or (broken and not self._is_fresh(frame))
+                run.append(_Raw(frame, frame, broken))
+                if frame.pict_type != PictureType.B:
+                    yield from _with_beside(run)
+                    run = []
+        yield from _with_beside(run)
+
+    def _is_fresh(self, frame: Any) -> bool:
+        """Return whether a frame is a key frame that was read after the last data that could not be decoded."""
+        fresh = frame.key_frame and not self._keys.isdisjoint({frame.pts, None})  # what has no time stamp is not told
+        self._keys.discard(frame.pts)
+        return bool(fresh)
 
     def _chunks(self) -> Iterator[tuple[list[Any], bool]]:
         """Yield the frames that come out after each packet, and whether it was sound."""
+        self._keys = set[int | None]()
         try:
             for packet in self._container.demux(self._stream):
+                self._keys |= {packet.pts} if packet.is_keyframe else set()
                 try:
                     yield packet.decode(), not packet.is_corrupt
                 except av.error.EOFError:
                     return
                 except av.error.FFmpegError:
                     self._gap = True
+                    self._keys.clear()
                     yield [], False
         except OSError as error:
             raise unreadable(self.path, error) from error
         except av.error.FFmpegError:  # the rest of the file cannot be read
             self._gap = True
+            self._keys.clear()
             yield self._stream.decode(None), False
 
     def _unit(self, untrusted: Any) -> Fraction:
@@ -249,6 +271,13 @@ def _square_size(stream: Any, holder: Any) -> tuple[int, int]:
     """Return the width and height of a picture in square pixels, before it is turned upright."""
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     return (max(1, round(holder.width * aspect)) if aspect > 0 else holder.width), holder.height
+
+
+def _with_beside(run: Sequence[_Raw]) -> Iterator[_Raw]:
+    """Yield frames, of which all but the last one are made from both sides: all these are damaged where one is."""
+    guessed = any(raw.damaged for raw in run)
+    yield from (raw._replace(damaged=raw.damaged or guessed) for raw in run[:-1])
+    yield from run[-1:]
 
 
 def _whole(raws: Iterator[_Raw]) -> Iterator[_Raw]:
