@@ -6,20 +6,21 @@ that was not enough.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Protocol
 
-from redact import surveys
+from redact import backends, surveys
 from redact.crew import Crew, Progress
 from redact.detectors import AskedDetector, Detector, PacedDetector, detect, judge_among
 from redact.doubts import find_doubts
 from redact.following import Follower
-from redact.geometry import Box
+from redact.geometry import Box, covered_share
 from redact.looking import Gaze
 from redact.media import Digest, Frame, open_clip
 from redact.people import add_bodies, add_heads
@@ -30,6 +31,10 @@ from redact.surveys import Stretch, Survey, frames_of
 from redact.tracking import counted, link, make_tracks, seen_in
 
 DAMAGED = "damaged frames"
+RUNTIMES = dict.fromkeys(package.partition("[")[0] for _, package in backends.PROVIDERS.values())
+SEES_WITH = ("redact", "av", "opencv-contrib-python", *RUNTIMES)  # packages, of which not all are there
+PORTRAIT = 0.5  # score of a face from which what looks like text in it is a part of it,
+IN_FACE = 0.7  # where this share of it lies there
 SURE_PERSON = 0.3  # score from which a person implies a head where persons are not covered
 SURE_HEAD, SURE_S = 0.33, Fraction(2, 5)  # score of a face, and how long after it a head is still where it was carried
 
@@ -237,8 +242,9 @@ def answers(sightings: Sightings, wanted: Mapping[str, Any]) -> bool:
 
 
 def versions() -> str:
-    """Return the versions of what decodes and looks: another one may see other pictures."""
-    return f"redact {version('redact')}, av {version('av')}"
+    """Return the versions of what decodes, resizes and looks: another one may see other pictures, or other things."""
+    found = [next(iter(distributions(name=name)), None) for name in SEES_WITH]
+    return ", ".join(f"{package.metadata['Name']} {package.version}" for package in found if package)
 
 
 def models_of(detectors: Sequence[Detector]) -> dict[str, str]:
@@ -275,7 +281,7 @@ def make_plan(sightings: Sightings, settings: Settings, followed: Sequence[Track
         followed: the tracks of regions that are followed.
     """
     source, timeline = sightings.source, sightings.timeline
-    chains = [chain for chain in sightings.chains if _is_wanted(chain, settings)]
+    chains = _without_portraits([c for c in sightings.chains if _is_wanted(c, settings)], settings.threshold)
     size = source.width, source.height
     found = make_tracks(chains, timeline, settings.threshold, "head" in settings.cover, max(size))
     doubts = find_doubts(chains, found, timeline, size, settings.threshold)
@@ -300,6 +306,23 @@ def _is_wanted(chain: Sequence[Detection], settings: Settings) -> bool:
     if label == "person" and label not in settings.cover:
         return covers_faces(settings) and max(d.score for d in seen_in(chain)) >= SURE_PERSON
     return label in (*settings.cover, *ASKED_FOR)
+
+
+def _without_portraits(chains: Sequence[Sequence[Detection]], threshold: float) -> list[Sequence[Detection]]:
+    """Return chains but for text that was never seen outside a sure face that is covered.
+
+    Detectors of text see it in small portraits.
+    """
+    faces: dict[int, list[Box]] = defaultdict(list)
+    for chain in counted([c for c in chains if c[0].label == "face"], threshold):
+        for d in seen_in(chain):
+            if d.score >= PORTRAIT:
+                faces[d.frame].append(d.box)
+
+    def is_face(d: Detection) -> bool:
+        return any(covered_share(d.box, box) >= IN_FACE for box in faces[d.frame])
+
+    return [c for c in chains if c[0].label != "text" or not all(is_face(d) for d in seen_in(c))]
 
 
 def covers_faces(settings: Settings) -> bool:

@@ -25,7 +25,7 @@ from redact.flow import Picture, Rows, at_most, carry, to_grey
 from redact.geometry import Box, join
 from redact.plan import FLOW, FOLLOWED, Detection
 from redact.sightings import Timeline
-from redact.tracking import ASK_BELOW, IS_FACE, MOTION_SIGHTINGS, best, counts, is_asked, kind, lead_s, motion_of
+from redact.tracking import ASK_BELOW, IS_FACE, MOTION_SIGHTINGS, counts, kind, lead_s, motion_of, to_ask
 
 LookAt = Callable[[Picture, int, Sequence[Look]], list[Detection]]
 
@@ -198,8 +198,7 @@ class Follower:
         """Return the frames in which a chain is to be asked about: none of what others see, or say."""
         if chain.asked is None:
             sightings = chain.sightings() if chain.best.score < ASK_BELOW else []
-            own = self._judge is not None and all(d.detector == self._judge.name for d in sightings)
-            chain.asked = {d.frame for d in best(sightings)} if own and is_asked(sightings) else set()
+            chain.asked = {d.frame for d in to_ask(sightings, self._judge.name)} if self._judge else set()
         return chain.asked
 
     def _counts(self, chain: _Chain) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from redact.crew import Crew
 from redact.detectors import Detector, HoldingDetector, NearDetector, PacedDetector, detect
 from redact.detectors.looks import Look, once, united
-from redact.geometry import Box, covered_share, join
+from redact.geometry import Box, join
 from redact.plan import Detection, Looked
 from redact.scenes import to_thumbnail
 from redact.sightings import Part
@@ -32,7 +32,6 @@ Picture = NDArray[np.uint8]
 KEY_S = Fraction(8, 25)  # from one key frame to the next, where the deep looks find more than the cheap one
 RARE_KEY_S = 4 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
-IN_FACE = 0.7  # share of what was taken for text from which it is a sure face that it lies in
 CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
 CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
 AROUND = 1 / 12  # of the picture's longer side that is looked at on each side of what has changed,
@@ -203,6 +202,10 @@ class _Glance:
 
     def faces(self) -> list[Detection]:
         """Return the faces that were seen; it waits for them."""
+        return [d for d in self._seen() if d.label == "face"]
+
+    def _seen(self) -> list[Detection]:
+        """Return what the looks for faces saw; it waits for it."""
         seen = [d for kind in self.kinds for d in kind.result().detections]
         return once(seen) if len(self.kinds) > 1 else seen
 
@@ -213,8 +216,7 @@ class _Glance:
 
     def detections(self) -> list[Detection]:
         """Return everything that was seen; it waits for it."""
-        faces, others = self.faces(), [d for other in self.others for d in other.result()]
-        return [*faces, *(d for d in others if not (d.label == "text" and _is_face(d, faces)))]
+        return [*self._seen(), *(d for other in self.others for d in other.result())]
 
 
 class _Waiting(NamedTuple):
@@ -233,7 +235,7 @@ class _Paced:
         self.detector = detector
         self.last: Future[list[Detection]] | None = None  # what it saw last, or will have seen
         self._last: tuple[Fraction, Picture] | None = None
-        self._memory = Memory() if isinstance(detector, HoldingDetector) else None
+        self._memory = Memory() if isinstance(detector, HoldingDetector) and detector.holds else None
 
     def has_changed(self, grey: Grey, time: Fraction) -> bool:
         """Return whether it has to look at a picture again, as far as that tells."""
@@ -327,11 +329,6 @@ def _at(look: Look, part: Box, picture: Picture) -> Look:
     """Return a look at a part of a picture that shows it as large as the look at the whole would."""
     factor = max(part.width, part.height) / max(picture.shape[:2])
     return replace(look, side=max(1, round(look.side * factor)), within=part)
-
-
-def _is_face(text: Detection, faces: Sequence[Detection]) -> bool:
-    """Return whether what was taken for text is a face: detectors of text see them in small portraits."""
-    return any(d.score >= NEW_SCORE and covered_share(text.box, d.box) >= IN_FACE for d in faces)
 
 
 def _share(parts: Iterable[Box], width: int, height: int) -> float:

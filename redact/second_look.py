@@ -17,7 +17,7 @@ from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Clock
 from redact.sightings import Timeline
-from redact.tracking import best, is_asked, is_denied, link
+from redact.tracking import is_denied, link, to_ask
 
 EVERY_FRAME = (Look(448, mirrored=True),)  # another size than the cheap looks at the clip
 SPREAD = (Look(1280, mirrored=True), *(Look(480, turn, mirrored=True) for turn in range(45, 360, 45)))
@@ -128,7 +128,7 @@ class SecondLook:
     ) -> list[list[Detection]]:
         """Return chains with what another model says of them, where such a one is asked about at the first look."""
         asked: dict[int, list[Detection]] = defaultdict(list)
-        for d in (d for chain in chains if is_asked(chain) for d in best(chain)):
+        for d in (d for chain in chains if self._judge for d in to_ask(chain, self._judge.name)):
             asked[d.frame].append(d)
         if self._judge is None or not asked:
             return [*map(list, chains)]
@@ -141,9 +141,11 @@ class SecondLook:
 
     def checks(self, found: Sequence[Sequence[Detection]]) -> list[Check]:
         """Return what was looked at, by each detector, and how many faces are not covered."""
-        checks = []
-        for detector in self._detectors:
-            shown = sum(any(d.detector == detector.name for d in chain) for chain in found)
+        checks, names = [], {detector.name for detector in self._detectors}
+        seen_by = [{d.detector for d in chain} for chain in found]
+        for n, detector in enumerate(self._detectors):
+            # The first one answers for what is under no detector's name as well.
+            shown = sum(detector.name in by or not (n or by & names) for by in seen_by)
             figure = f"{self._looked} frames mirrored, {self._deep} of them also turned and enlarged: "
             figure += f"{shown or 'no'} face{'s' * (shown != 1)} that {'is' if shown == 1 else 'are'} not covered"
             checks.append(Check(f"a second look for faces by {detector.name}", not shown, figure))

@@ -22,6 +22,8 @@ from redact.plan import Detection, Looked, Settings, Source
 from redact.records import from_plain, to_plain
 
 GZIP = 31  # what zlib calls the form of gzip files
+# What reading a damaged file of them can raise.
+DAMAGED_BY = (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, ArithmeticError, RecursionError)
 SMALLEST_ZOOM = 1e-6  # from one frame to the next, as an area: what is less cannot be turned back
 
 
@@ -34,7 +36,7 @@ class Timeline:
         times: presentation time of each frame.
         cuts: indexes of the frames that begin a new scene.
         camera: for each frame the map (a, b, c, d, e, f) of points from the frame before: x = ax + by + c and
-            y = dx + ey + f. Empty where the camera stands still.
+            y = dx + ey + f. Empty where nobody measured it.
     """
 
     first: int
@@ -84,7 +86,7 @@ class Sightings:
         to_time: where it was told to end; None for the clip's end.
         fast: whether only the few looks of `--fast` were taken.
         models: sha256 of each model used, by id.
-        versions: of redact and of the decoder.
+        versions: of redact and of what decodes, resizes and looks.
         times: presentation time of each frame.
         cuts: indexes of the frames that begin a new scene.
         camera: how the camera moved; see `Timeline`.
@@ -144,7 +146,7 @@ def load_part(data: bytes, made_with: Mapping[str, Any]) -> Part | None:
             return None
         seen = tuple(_detection(row, "a detection") for row in rows)
         return Part(seen, from_plain(looked, Looked, "a segment, looked"))
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError, PlanError):
+    except (*DAMAGED_BY, PlanError):
         return None
 
 
@@ -173,7 +175,7 @@ def load_timeline(data: bytes) -> tuple[Source, Timeline]:
             head = json.loads(file.readline())
         source = from_plain(head["source"], Source, "the detections, source")
         return source, _timeline_of(head, source.first)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+    except DAMAGED_BY as error:
         raise PlanError(
             f"The detections are damaged: {error}.", "Remove that file; they will be made again."
         ) from error
@@ -225,7 +227,7 @@ def load_sightings(data: bytes) -> Sightings:
             threshold=float(head["threshold"]),
         )
         _check(sightings)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+    except DAMAGED_BY as error:
         raise PlanError(
             f"The detections are damaged: {error}.", "Remove that file; they will be made again."
         ) from error

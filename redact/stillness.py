@@ -27,7 +27,7 @@ CALM = 25  # percent of the blocks that show nothing but noise, also where someb
 # is looked at as with 6 everywhere (90 and 96 % of each frame, not 38 and 53), of the other 38 next to nothing more.
 LIT = 30
 LEAST_LEVELS, LEAST_NOISE = 1, 0.8  # but never less than this, and than this share of the noise
-MOST_NOISE = 12  # levels; in more no block is believed to be unchanged
+MOST_NOISE = 12  # levels of noise that are allowed for; what is beyond them counts as change
 HOLD_S = Fraction(2)  # a whole picture is looked at at least this often
 
 

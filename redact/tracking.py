@@ -122,8 +122,15 @@ def is_asked(seen: Sequence[Detection]) -> bool:
     return float(np.median(_sizes(_rows(seen)))) > ASK_OVER
 
 
-def best(seen: Sequence[Detection]) -> list[Detection]:
-    """Return the sightings of a chain that another model is asked about."""
+def to_ask(seen: Sequence[Detection], name: str) -> list[Detection]:
+    """Return the sightings of a chain that another model is asked about: the best of each stretch.
+
+    Args:
+        seen: the sightings, in the order of their frames.
+        name: of the detector whose sightings it knows: nobody is asked about what others see, or say.
+    """
+    if not is_asked(seen) or any(d.detector != name for d in seen):
+        return []
     return [max(stretch, key=lambda d: d.score) for stretch in _stretches(seen)]
 
 
@@ -358,13 +365,13 @@ def _take_carried(
 
 def _reach(rows: Rows, frames: NDArray[np.int64], end: int, motion: Rows, timeline: Timeline) -> None:
     """Move the rows before a chain's end to where the camera's motion and its own would have it."""
-    for n in range(len(frames)):
-        if frames[n] == end:
-            return
-        x, y = (rows[n, :2] + rows[n, 2:]) / 2
+    at = int(np.flatnonzero(frames == end)[0])
+    start = (rows[at, :2] + rows[at, 2:]) / 2
+    x, y = start.tolist()
+    for n in range(at - 1, -1, -1):
+        x, y = timeline.moved(x, y, int(frames[n + 1]), int(frames[n]))
         ahead = np.clip(frames[n] - end, -MOTION_FRAMES, MOTION_FRAMES)
-        shift = np.array(timeline.moved(x, y, end, int(frames[n]))) - (x, y) + motion * ahead
-        rows[n] += np.tile(shift, 2)
+        rows[n] += np.tile((x, y) - start + motion * ahead, 2)
 
 
 def smooth(rows: Rows, sigma: float) -> Rows:

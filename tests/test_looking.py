@@ -257,17 +257,22 @@ def test_while_nothing_changes_text_is_looked_for_again_only_now_and_then_and_ho
     assert [d.frame for d in seen if not d.held] == [0, 20, 50]
 
 
-@pytest.mark.parametrize(("across", "kept"), [(Box(40, 60, 440, 90), True), (Box(130, 60, 225, 90), True),
-                                              (Box(100, 50, 140, 90), False)])  # fmt: skip
-def test_a_line_of_text_across_a_face_is_text_and_what_lies_in_a_face_is_the_face(across: Box, kept: bool) -> None:
-    face = Detection(0, Box(100, 40, 160, 110), "face", 0.9, "eyes")
-    text = Detection(0, across, "text", 0.9, "texts")
-    glance = looking._Glance(Fraction(0), [done(looking._Seen([face], 1.0))], [done([text])])
-    assert (text in glance.detections()) is kept
+def test_a_detector_that_says_that_it_does_not_hold_looks_at_every_frame_that_is_due() -> None:
+    lettering = Lettering()
+    lettering.holds = False
+    gaze_at([lamp(60, 60)] * 20, [lettering])
+    assert [frame for frame, _ in lettering.taken] == [0, 5, 10, 15]
 
 
-def done(result: Any) -> Future[Any]:
-    """Return what holds a result already."""
-    future: Future[Any] = Future()
-    future.set_result(result)
-    return future
+def test_nobody_looks_near_what_is_no_face() -> None:
+    class Bodies(Eyes):
+        name, labels = "bodies", ("person",)
+
+        def detect(self, picture: Picture, frame: int, looks: Sequence[Look]) -> list[Detection]:
+            """Return what is bright as a person."""
+            return [replace(d, label="person") for d in super().detect(picture, frame, looks)]
+
+    reads = Reads()
+    seen = gaze_at([lamp(100, 100)], [Bodies(), reads]).seen()
+    assert {d.label for d in seen} == {"person"}
+    assert reads.taken == [(0, Look(WIDTH))]

@@ -111,6 +111,13 @@ def test_faces_of_different_places_are_told_apart() -> None:
     assert check.figure.endswith("2 faces that are not covered")
 
 
+def test_a_face_under_no_name_of_a_detector_fails_all_the_same() -> None:
+    look, _ = looked({})
+    (check,) = look.checks([[Detection(9, face(220), "face", 0.9, "told in another version")]])
+    assert check.passed is False
+    assert check.figure.endswith("1 face that is not covered")
+
+
 def test_every_frame_is_looked_at_mirrored_and_now_and_then_turned_and_enlarged() -> None:
     look, told = looked({}, frames=120)
     assert sorted(told.looks) == list(range(120))
@@ -187,3 +194,16 @@ def test_another_model_is_asked_at_the_end_and_only_where_that_decides(
         assert bool(look.found(again())) == found
     assert sorted(eyes.asked) == ([(n, n) for n in (3, 5, 7)] if asked else [])
     assert read == (list(range(8)) if asked else [])  # and no farther than to the last of them
+
+
+def test_nobody_is_asked_about_what_others_see() -> None:
+    asking = Asking({}, 0.0)
+    asking.name = "asking"
+    with Crew() as crew:
+        look = SecondLook([asking, Told({n: (face(220), 0.58) for n in range(3, 9)})], DEFAULTS, crew)
+        for n in range(30):
+            look.show(STILL, CLIP, np.zeros((240, 320), np.uint8), n, Fraction(n, 25))
+        found = look.found((n, STILL) for n in range(30))
+    assert len(found) == 1
+    assert asking.asked == []
+    assert [check.passed for check in look.checks(found)] == [True, False]

@@ -13,7 +13,7 @@ import pytest
 from redact.errors import PlanError
 from redact.geometry import Box
 from redact.plan import Detection, Source
-from redact.sightings import Sightings, dump_sightings, load_sightings
+from redact.sightings import Sightings, dump_sightings, load_sightings, load_timeline
 
 SEEN = tuple(Detection(n, Box(0, 0, 9, 9), "face", 0.5, "fake") for n in range(3))
 STILL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -45,8 +45,10 @@ def test_what_does_not_belong_to_one_time_line_is_refused(change: dict[str, Any]
 def test_a_time_that_is_none_is_refused(value: object) -> None:
     head, *rows = gzip.decompress(dump_sightings(WHOLE)).decode().splitlines()
     damaged = json.dumps({**json.loads(head), "times": [value, "1/25", "2/25"]})
-    with pytest.raises(PlanError, match="damaged"):
-        load_sightings(gzip.compress("\n".join((damaged, *rows)).encode()))
+    data = gzip.compress("\n".join((damaged, *rows)).encode())
+    for load in (load_sightings, load_timeline):
+        with pytest.raises(PlanError, match="damaged"):
+            load(data)
 
 
 def test_what_was_kept_before_anything_was_judged_is_read_and_an_answer_is_kept() -> None:

@@ -90,7 +90,7 @@ class HoldingDetector(PacedDetector, Protocol):
     """A paced detector that knows nothing but the picture: while that does not change, it need not look again.
 
     Attributes:
-        holds: true. It looks again after a bounded time all the same.
+        holds: whether it does so. It looks again after a bounded time all the same.
     """
 
     holds: bool
