@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.looks import SAME_IOU, Look, chest_of, united
-from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, joined, lines
+from redact.detectors.looks import SAME_IOU, Look, chest_of, joined, united
+from redact.detectors.texts import BARE_HEIGHT, CHEST_PIXELS, TextDetector, change_of, lines
 from redact.geometry import Box
 from redact.plan import Detection
 from tests.clips import ink_covered

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redact.detectors.looks import Look, Rows, detection_maker, see
-from redact.detectors.texts import joined
+from redact.detectors.looks import Look, Rows, detection_maker, joined, see, upright
 from redact.plan import Detection
 
 LEAST_LONG, MOST_LONG = 640, 1280  # pixels of the longer side of what is shown
@@ -101,9 +100,7 @@ def _has_bars(piece: NDArray[np.float64], grey: NDArray[np.uint8]) -> bool:
     """Return whether a piece of a bar code, given by its corners, shows bars and gaps beside each other."""
     middle, size, angle = cv2.minAreaRect(piece.astype(np.float32))
     width, height = (max(round(side), 2) for side in size)
-    forth = cv2.getRotationMatrix2D(middle, angle, 1)
-    forth[:, 2] += np.array([(width - 1) / 2, (height - 1) / 2]) - np.array(middle)
-    part = cv2.warpAffine(grey, forth, (width, height), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    part = upright(grey, middle, (width, height), angle).astype(np.float32)
     part = np.asarray(cv2.GaussianBlur(part, (0, 0), CALM), np.float32)
     across, down = (cv2.Sobel(part, cv2.CV_32F, x, y) for x, y in ((1, 0), (0, 1)))
     along, athwart = float((across * across).sum()), float((down * down).sum())

@@ -90,18 +90,46 @@ def chest_of(face: Detection, deep: float, wide: float) -> Box:
 def keep_best(rows: Rows) -> list[int]:
     """Return the numbers of the best row for each thing, best first (greedy non-maximum suppression)."""
     rest = np.argsort(-rows[:, 4], kind="stable")
-    areas = np.prod(rows[:, 2:4] - rows[:, :2], axis=1)
     kept: list[int] = []
     while len(rest):
-        best = rest[0]
-        kept.append(int(best))
-        low = np.maximum(rows[rest, :2], rows[best, :2])
-        high = np.minimum(rows[rest, 2:4], rows[best, 2:4])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        overlap = shared / (areas[rest] + areas[best] - shared)
-        overlap[0] = 1
-        rest = rest[overlap < SAME_IOU]
+        kept.append(int(rest[0]))
+        rest = rest[1:][_overlaps(rows[rest[1:]], rows[rest[0]]) < SAME_IOU]
     return kept
+
+
+def joined(rows: Rows) -> Rows:
+    """Return rows of which none would pass for another: those that would, as lines aslant, have become one."""
+    at = 0
+    while at < len(rows):
+        same = _overlaps(rows, rows[at]) >= SAME_IOU
+        same[at] = True
+        if same.sum() == 1:
+            at += 1
+            continue
+        whole = np.concatenate([rows[same, :2].min(axis=0), rows[same, 2:].max(axis=0)])
+        rows, at = np.concatenate([rows[~same], whole[None]]), 0
+    return rows
+
+
+def _overlaps(rows: Rows, row: Rows) -> Rows:
+    """Return the intersection of each of some rows with another over their union."""
+    low, high = np.maximum(rows[:, :2], row[:2]), np.minimum(rows[:, 2:4], row[2:4])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    return np.asarray(shared / (np.prod(rows[:, 2:4] - rows[:, :2], axis=1) + np.prod(row[2:4] - row[:2]) - shared))
+
+
+def upright(picture: Picture, middle: Sequence[float], size: tuple[int, int], angle: float) -> Picture:
+    """Return what a turned rectangle shows, upright; beyond the picture its edge goes on.
+
+    Args:
+        picture: uint8, (height, width) or (height, width, 3).
+        middle: of the rectangle, x and y in pixels.
+        size: its width and height in pixels.
+        angle: how far it is turned, in degrees clockwise.
+    """
+    forth = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), angle, 1)
+    forth[:, 2] += np.array([(size[0] - 1) / 2, (size[1] - 1) / 2]) - np.array(middle)
+    return np.asarray(cv2.warpAffine(picture, forth, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def once(detections: Sequence[Detection]) -> list[Detection]:

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redact.detectors.looks import Look, Rows, chest_of, detection_maker, see
-from redact.detectors.texts import joined
+from redact.detectors.looks import Look, Rows, chest_of, detection_maker, joined, see, upright
 from redact.plan import Detection
 
 # Found with tags drawn on people in frames of clips (bench/tags.py), and with a real card.
@@ -110,17 +109,15 @@ def _step(colours: NDArray[np.uint8], middle: Sequence[float], sides: Sequence[f
     """Return how far apart the colours beside the edges of a turned rectangle are, at the edge where that is least."""
     strip = max(2, round(BESIDE * min(sides)))
     width, height = (round(side) + 2 * strip + 2 for side in sides)
-    forth = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), angle, 1.0)
-    forth[:, 2] += np.array([(width - 1) / 2, (height - 1) / 2]) - np.array(middle)
-    upright = cv2.warpAffine(colours, forth, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    part = upright(colours, middle, (width, height), angle)
     least = math.inf
     for _ in range(4):
-        between = upright[:, 2 * strip : -2 * strip]
+        between = part[:, 2 * strip : -2 * strip]
         if not between.size:
             return 0.0
         inside, outside = (
             np.median(rows, axis=(0, 1)) for rows in (between[strip + 1 : 2 * strip + 1], between[:strip])
         )
         least = min(least, float(np.linalg.norm(inside - outside)))
-        upright = np.rot90(upright)
+        part = np.rot90(part)
     return least

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors.faces import batch_of, open_model
-from redact.detectors.looks import SAME_IOU, Look, Rows, chest_of, detection_maker, see, united
+from redact.detectors.looks import Look, Rows, chest_of, detection_maker, joined, see, united
 from redact.plan import Detection
 
 # Found with bench/pictures.py, with 24 lines of 14 px drawn faintly (30 to 60 levels) on noise, and with 43 frames of
@@ -144,20 +144,3 @@ def lines(likely: NDArray[np.float32], change: NDArray[np.float32]) -> Rows:
         right, down = rim + end * w, rim + end * h
         found.append((x - right, y - down, x + w + right, y + h + down, score))
     return joined(np.array(found, np.float64).reshape(-1, 5))
-
-
-def joined(rows: Rows) -> Rows:
-    """Return rows of which none would pass for another: those that would, as lines aslant, have become one."""
-    at = 0
-    while at < len(rows):
-        low = np.maximum(rows[:, :2], rows[at, :2])
-        high = np.minimum(rows[:, 2:4], rows[at, 2:4])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        areas = np.prod(rows[:, 2:4] - rows[:, :2], axis=1)
-        same = shared >= SAME_IOU * (areas + areas[at] - shared)
-        if same.sum() == 1:
-            at += 1
-            continue
-        whole = np.concatenate([rows[same, :2].min(axis=0), rows[same, 2:].max(axis=0)])
-        rows, at = np.concatenate([rows[~same], whole[None]]), 0
-    return rows
