@@ -9,7 +9,8 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,7 @@ class _Order:
     detectors: Sequence[Detector]
     executor: Executor
     known: bool  # a clip whose copy was released before, under another path as well, is done
+    contents: dict[str, threading.Lock] = field(default_factory=dict)  # by sha256: the same is not done twice at once
 
 
 def run_clips(
@@ -100,7 +102,7 @@ def run_clips(
         # Without --allow-empty: what was done stays done. With --overwrite: it is no run without it that goes on.
         kept = json.dumps(to_plain(replace(settings, allow_empty=False)))
         queue.enter(tree.clips, kept, tree.skipped, again)
-        yield from (Done(clip, copy) for clip, copy in queue.done())
+        yield from _look_up(queue.done(), space)
         if not queue.is_waiting():
             return
         with _executor(jobs, cluster, lock) as executor:
@@ -109,6 +111,25 @@ def run_clips(
                 yield from _run_beside(queue, _Order(space, settings, eyes, executor, not again))
             else:
                 yield from _work_through(queue, _Order(space, settings, load(), executor, not again), progress)
+
+
+def _look_up(done: Sequence[tuple[Path, Path]], space: Workspace) -> Iterator[Done | Failure]:
+    """Yield the clips that were done before: as done where the copy that is there is the one that was released."""
+    entries = custody.read_log(space).entries if done and space.log.exists() else ()
+    hashes = {name: entry["copy_sha256"] for name, entry in custody.released(entries).items()}
+    for clip, copy in done:
+        try:
+            if hash_file(copy) == hashes.get(copy.name):
+                yield Done(clip, copy)
+                continue
+            error: RedactError = OutputError(
+                f"{copy} is not the file that was released for {clip.name}: it was changed or replaced, and nobody has "
+                "checked what is there now.",
+                "Put the copy that was released back; or remove that file, and run the same command again to make it.",
+            )
+        except InputError as unreadable:
+            error = unreadable
+        yield Failure(clip, error)
 
 
 def _executor(jobs: int, cluster: str | None, lock: int) -> Executor:
@@ -136,13 +157,15 @@ def _run_job(job: Job, queue: Queue, order: _Order, progress: PassProgress) -> R
     """Run one clip, and note what became of it."""
     begin, clip = time.monotonic(), job.clip
     try:
-        if found := _find_done(job, order):
-            queue.finish(job, found.copy, found.length, begin)
-            return Done(clip, found.copy)
-        watched = queue.watch(job, progress)
-        outcome = pipeline.run(clip, order.space, order.settings, order.detectors, watched, order.executor)
-        queue.finish(job, outcome.copy, outcome.plan.source.ends - outcome.plan.source.begins, begin)
-        return outcome
+        sha256 = _hash_content(job, order)
+        with order.contents.setdefault(sha256, threading.Lock()) if sha256 else nullcontext():
+            if found := _find_done(job, order, sha256):
+                queue.finish(job, found.copy, found.length, begin)
+                return Done(clip, found.copy)
+            watched = queue.watch(job, progress)
+            outcome = pipeline.run(clip, order.space, order.settings, order.detectors, watched, order.executor)
+            queue.finish(job, outcome.copy, outcome.plan.source.ends - outcome.plan.source.begins, begin)
+            return outcome
     except (CancelledError, OtherWorker):  # the whole run ends
         raise
     except RedactError as error:
@@ -171,14 +194,18 @@ def _died(clip: Path, died: Died) -> InputError:
     )
 
 
-def _find_done(job: Job, order: _Order) -> custody.Released | None:
-    """Return the copy that was released before: by a run that was ended right after that, or for the same content."""
+def _hash_content(job: Job, order: _Order) -> str | None:
+    """Return the sha256 of a clip that may have been done before; None where it is done in any case."""
     if job.clip.exists() and not job.clip.is_file():
         raise InputError(f"{job.clip.name} is not a file.", "Name a clip, or a folder that holds clips.")
-    if job.attempts == 1 and not order.known:
+    return hash_file(job.clip) if order.known or job.attempts > 1 else None
+
+
+def _find_done(job: Job, order: _Order, sha256: str | None) -> custody.Released | None:
+    """Return the copy that was released before: by a run that was ended right after that, or for the same content."""
+    if sha256 is None:
         return None
-    after = job.log_length if job.attempts > 1 and not order.known else 0
-    return custody.find_released(order.space, hash_file(job.clip), order.settings, after)
+    return custody.find_released(order.space, sha256, order.settings, 0 if order.known else job.log_length)
 
 
 def _run_beside(queue: Queue, order: _Order) -> Iterator[Result]:

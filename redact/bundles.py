@@ -16,6 +16,7 @@ from pathlib import Path
 from string import Template
 
 from redact import weights
+from redact.disk import unwritable
 from redact.errors import DependencyError, InputError, OutputError, UsageError
 from redact.media import hash_file
 
@@ -70,18 +71,19 @@ def make(folder: Path, wheel: Path | None, ids: Sequence[str], progress: Callabl
     chosen = [card for card in known.values() if card.required or card.usual or card.id in ids]
     if wheel is not None and not wheel.is_file():
         raise InputError(f"There is no wheel {wheel}.", "Check the name.")
-    made = wheel or _sources()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".bundle-", dir=folder.parent))
+    with tempfile.TemporaryDirectory() as scratch:
+        made = wheel or _copy_sources(_sources(), Path(scratch))
         try:
-            _fill(draft, made, chosen, progress)
-            draft.chmod(0o755)
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".bundle-", dir=folder.parent))
+            try:
+                _fill(draft, made, chosen, progress)
+                draft.chmod(0o755)
+                draft.rename(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
     return folder
 
 
@@ -89,9 +91,7 @@ def _fill(draft: Path, made: Path, chosen: Sequence[weights.Card], progress: Cal
     """Put everything into an empty folder."""
     wheels = draft / "wheels"
     progress("redact")
-    with tempfile.TemporaryDirectory() as scratch:
-        clean = made if made.is_file() else _copy_sources(made, Path(scratch))
-        _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(clean))
+    _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(made))
     own = sorted(wheels.glob("redact-*.whl"))
     if len(own) != 1:
         raise UsageError(f"{made} is no wheel of redact.", "Give one with --wheel.")
@@ -129,12 +129,23 @@ def _sources() -> Path:
 
 
 def _copy_sources(root: Path, clean: Path) -> Path:
-    """Return a folder with what the wheel is built from: building leaves files behind, and takes in old ones."""
-    for name in SOURCES:
-        if (root / name).is_dir():
-            shutil.copytree(root / name, clean / name)
-        else:
-            shutil.copy(root / name, clean / name)
+    """Return a folder with what the wheel is built from: building leaves files behind, and takes in old ones.
+
+    Raises:
+        InputError: they cannot be copied.
+    """
+    try:
+        for name in SOURCES:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, clean / name)
+            else:
+                shutil.copy(root / name, clean / name)
+    except OSError as error:  # that of a folder has a list of files, each with its reason
+        reason = error.args[0][0][-1] if isinstance(error, shutil.Error) else error
+        raise InputError(
+            f"The sources of redact in {root} cannot be copied: {reason}.",
+            "Check their permissions, and that there is room for temporary files.",
+        ) from error
     return clean
 
 

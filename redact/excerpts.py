@@ -68,9 +68,10 @@ def cut_source(
             digest.add(frame)
             damaged += frame.damaged
             progress(done, last - first + 1)
+        lost = reader.lost
     shorter = replace(
         source, first=first, frames=last - first + 1, begins=timeline.time(first), ends=timeline.time(last),
-        digest=digest.hexdigest(), damaged=damaged,
+        digest=digest.hexdigest(), damaged=damaged, lost=lost,
     )  # fmt: skip
     return shorter, settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,51 +27,65 @@ def hand_over(space: Workspace, target: Path) -> list[Path]:
 
     Args:
         space: where it was released.
-        target: a folder that is not there yet or is empty, or holds an earlier copy of the same.
+        target: a folder that is not there yet or is empty, or holds what was handed over of the same output before.
 
     Returns:
         The copied files.
 
     Raises:
-        OutputError: there is no log, the folder holds something else, or it cannot be written.
+        OutputError: there is no log or no copy, a run is at work, the folder holds something else, or it cannot be
+            written.
         PlanError: the log is not as it was written.
         VerificationError: a file is not the one that was released; nothing was copied.
     """
-    entries = released(space)
-    hashes = {name: entry["copy_sha256"] for name, entry in entries.items()}
-    texts = {Path(name).stem + STATEMENT_SUFFIX: entry["statement"].encode() for name, entry in entries.items()}
-    hashes |= {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    hashes |= {name: entry["sha256"] for name, entry in released(space, "report").items()}
-    files = _find_files(space, hashes)
-    _refuse_strangers(space, target, files)
-    drafts = {target / name: target / f"{name}.new" for name in files}
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for path, draft in zip(files.values(), drafts.values(), strict=True):
-            _copy(path, draft, hashes[path.name])
-        for place, draft in drafts.items():
-            draft.replace(place)
-        sync_folder(target)
-    except OSError as error:
-        raise unwritable(target, error) from error
-    finally:
-        with suppress(OSError):
-            for draft in drafts.values():
-                draft.unlink(missing_ok=True)
-    custody.record(space, "hand over", {"to": str(target.absolute()), "files": {n: hashes[n] for n in files}})
+    if not space.log.exists():  # taking the lock would leave a file in whatever folder was named
+        raise OutputError(f"There is no log in {space.private}.", "Name the folder given to -o.")
+    with custody.hold(space):
+        entries = _read_log(space)
+        last = (*custody.released(entries).values(), *custody.released(entries, "report").values())
+        hashes = {name: sha256 for entry in last for name, sha256 in _hashes(entry).items()}
+        files = _find_files(space, hashes)
+        _refuse_strangers(space, target, files, entries)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".redact-", dir=target) as drafts:
+                for name, path in files.items():
+                    _copy(path, Path(drafts, name), hashes[name])
+                for name in files:
+                    Path(drafts, name).replace(target / name)
+            sync_folder(target)
+        except OSError as error:
+            raise unwritable(target, error) from error
+        custody.record(space, "hand over", {"to": str(target.absolute()), "files": {n: hashes[n] for n in files}})
     return [target / name for name in files]
 
 
-def released(space: Workspace, operation: str = "release") -> dict[str, Mapping[str, Any]]:
-    """Return what the log says of every copy that was released, by its name; or of every public page ("report").
+def released(space: Workspace) -> dict[str, Mapping[str, Any]]:
+    """Return what the log says of every copy that was released, by its name.
 
     Raises:
         OutputError: there is no log.
         PlanError: it is not as it was written.
     """
+    return custody.released(_read_log(space))
+
+
+def _read_log(space: Workspace) -> tuple[Mapping[str, Any], ...]:
+    """Return the lines of the log, which has to be whole."""
     report = custody.read_log(space)
     custody.require_whole(report, "It cannot say what was released.")
-    return custody.released(report.entries, operation)
+    return report.entries
+
+
+def _hashes(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that a line of the log says were made public, and their hashes."""
+    name = entry.get("name", "")
+    if entry["operation"] == "report":
+        return {name: entry["sha256"]}
+    if entry["operation"] != "release":
+        return {}
+    text = hashlib.sha256(entry["statement"].encode()).hexdigest()
+    return {name: entry["copy_sha256"], Path(name).stem + STATEMENT_SUFFIX: text}
 
 
 def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
@@ -100,21 +114,28 @@ def _find_files(space: Workspace, hashes: Mapping[str, str]) -> dict[str, Path]:
     if missing := sorted(name for pair in pairs if pair & files.keys() for name in pair - files.keys()):
         what = f"{missing[0]} was released, but is not in the release folder. Nothing was copied."
         raise VerificationError(what, HOW)
+    if not any(name in files for name in copies):
+        raise OutputError(f"There is no copy in {space.release}: nothing is handed over.", HOW)
     return files
 
 
-def _refuse_strangers(space: Workspace, target: Path, files: Mapping[str, Path]) -> None:
-    """Refuse a folder that holds, or lies where there is, anything but what is handed over."""
+def _refuse_strangers(
+    space: Workspace, target: Path, files: Mapping[str, Path], entries: Iterable[Mapping[str, Any]]
+) -> None:
+    """Refuse a folder that holds anything but what was released here under its name, or lies where there is more."""
     copied = (space.private,) if space.copy else (space.private, space.release)  # one copy lies among the user's files
     if any(target.resolve().is_relative_to(folder.resolve()) for folder in copied):
         raise OutputError(f"{target} lies in the folder that is copied.", "Choose a folder of its own.")
     try:
-        names = {path.name.removesuffix(".new") for path in target.iterdir()} if target.exists() else set()
+        there = sorted(target.iterdir()) if target.exists() else []
     except OSError as error:
         raise unwritable(target, error) from error
-    if others := sorted(names - files.keys()):
+    known = {pair for entry in entries for pair in _hashes(entry).items()}
+    for path in there:
+        if path.name in files and path.is_file() and not path.is_symlink() and (path.name, hash_file(path)) in known:
+            continue
         raise OutputError(
-            f"{target} holds other files already, as {others[0]}: what is handed over has to be told from them.",
+            f"{target} holds what was not released here, as {path.name}: what is handed over has to be told from it.",
             "Choose a folder that is empty or not there yet.",
         )
 
@@ -123,7 +144,6 @@ def _copy(path: Path, draft: Path, sha256: str) -> None:
     """Copy a file, and read the copy back: it has to be what was released."""
     if path.is_symlink() or not path.is_file():
         raise VerificationError(f"{path.name} is not a file. Nothing was copied.", HOW)
-    draft.unlink(missing_ok=True)
     with path.open("rb") as source, draft.open("xb") as copy:
         shutil.copyfileobj(source, copy)
         copy.flush()

@@ -18,6 +18,8 @@ from redact.plan import SCHEMA, Detection, Doubt, Edit, Keyframe, Looked, Plan, 
 
 BOX = re.compile(r"(-?\d{1,6},){3}-?\d{1,6}")
 
+LARGEST = 1e9  # of numbers that are no counts: scores, risks and thresholds
+
 T = TypeVar("T")
 Texts = dict[int, tuple[Track, str]]  # by `id` of a track, which is kept, so that no other one gets that `id`
 
@@ -134,15 +136,29 @@ def _scalar(kind: type[T], low: float | None = None) -> Callable[[Any, str], T]:
 
 
 def _real(data: Any, where: str) -> float:
-    if isinstance(data, bool) or not isinstance(data, int | float):
+    if isinstance(data, bool) or not isinstance(data, int | float) or not abs(data) <= LARGEST:
         raise PlanError(f"In {where}: a number is expected, not {_short(data)}.")
     return float(data)
+
+
+def _text(data: Any, where: str) -> str:
+    text = _scalar(str)(data, where)
+    if "\0" in text:
+        raise PlanError(f"In {where}: a text without NUL is expected, not {_short(data)}.")
+    return text
 
 
 def _fraction(data: Any, where: str) -> Fraction:
     if not isinstance(data, str) or not re.fullmatch(r"-?\d{1,30}(/[1-9]\d{0,29})?", data):
         raise PlanError(f"In {where}: a time like '62/5' is expected, not {_short(data)}.")
     return Fraction(data)
+
+
+def _unit(data: Any, where: str) -> Fraction:
+    unit = _fraction(data, where)
+    if unit <= 0:
+        raise PlanError(f"In {where}: a unit of time above 0 is expected, not {_short(data)}.")
+    return unit
 
 
 def _optional(read: Callable[[Any, str], T]) -> Callable[[Any, str], T | None]:
@@ -180,7 +196,14 @@ def _span(data: Any, where: str) -> tuple[Fraction, Fraction]:
     return ends[0], ends[1]
 
 
-_text, _count, _flag = _scalar(str), _scalar(int, 0), _scalar(bool)
+def _source(data: Any, where: str) -> Source:
+    source = from_plain(data, Source, where)
+    if source.begins > source.ends:
+        raise PlanError(f"In {where}: the clip begins at {source.begins} and ends before that, at {source.ends}.")
+    return source
+
+
+_count, _flag = _scalar(int, 0), _scalar(bool)
 
 _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Detection: {
@@ -194,7 +217,7 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     },
     Source: {
         "path": _text, "sha256": _text, "width": _scalar(int, 1), "height": _scalar(int, 1), "first": _count,
-        "frames": _scalar(int, 1), "time_base": _fraction, "begins": _fraction, "ends": _fraction,
+        "frames": _scalar(int, 1), "time_base": _unit, "begins": _fraction, "ends": _fraction,
         "digest": _text, "damaged": _count, "lost": _list(_span), "still": _flag,
     },
     Keyframe: {"time": _optional(_fraction), "box": _box},
@@ -215,7 +238,7 @@ _READERS: dict[type, dict[str, Callable[[Any, str], Any]]] = {
     Review: {"who": _text, "when": _text, "frames_seen": _count, "doubts_left": _count},
     Edit: {"who": _text, "when": _text, "what": _text},
     Plan: {
-        "source": lambda d, w: from_plain(d, Source, w), "settings": lambda d, w: from_plain(d, Settings, w),
+        "source": _source, "settings": lambda d, w: from_plain(d, Settings, w),
         "models": _models, "tracks": _list(lambda d, w: from_plain(d, Track, w)),
         "doubts": _list(lambda d, w: from_plain(d, Doubt, w)),
         "edits": _list(lambda d, w: from_plain(d, Edit, w)),

@@ -72,7 +72,7 @@ def find_clips(named: Sequence[Path], space: Workspace) -> Tree:
 
 
 def _walk(folder: Path, without: set[Path]) -> Iterator[Path]:
-    """Yield every file under a folder, in the order of their names, and in place of their files the folders of outputs.
+    """Yield every file under a folder, in the order of their names; of outputs and linked folders, the folder alone.
 
     Args:
         folder: to go through.
@@ -86,9 +86,9 @@ def _walk(folder: Path, without: set[Path]) -> Iterator[Path]:
 
     for where, folders, files in os.walk(folder, onerror=refuse):
         inside = [path for name in sorted(folders) if (path := Path(where, name)) not in without]
-        outputs = [path for path in inside if is_private(path) or is_release(path)]
-        folders[:] = [path.name for path in inside if path not in outputs]
-        yield from outputs
+        left = [path for path in inside if os.path.islink(path) or is_private(path) or is_release(path)]
+        folders[:] = [path.name for path in inside if path not in left]
+        yield from left
         yield from (Path(where, name) for name in sorted(files))
 
 

@@ -263,6 +263,18 @@ def test_a_decoder_can_open_no_file_and_no_connection_and_start_no_program(
     assert not (tmp_path / "written").exists()
 
 
+def test_a_decoder_works_where_the_system_grants_less_memory_than_it_may_take() -> None:
+    code = """
+import resource
+from redact.media import jail
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 2 << 30))
+jail.bound()
+print(*(resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_NOFILE)))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ended.stdout.strip() == f"({2 << 30}, {2 << 30}) (32, 32)"
+
+
 def test_a_decoder_holds_nothing_but_the_clip_its_pipes_and_its_memory(conquer: Conquer, bad: Path) -> None:
     look = (
         "import os\nfound = []\nfor n in range(32):\n    try: found.append(os.fstat(n) and n)\n    except OSError: pass"

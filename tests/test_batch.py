@@ -14,12 +14,13 @@ import pytest
 
 from redact import batch, crew, custody, trees
 from redact.batch import Done, Failure, Result
+from redact.errors import OutputError
 from redact.pipeline import Outcome
 from redact.plan import Settings
 from redact.queue import Queue
 from tests.conftest import Result as Ran
 from tests.fakes import BlindDetector, CrashingDetector, FakeDetector
-from tests.trees import faces_of, load_dying, load_fake, write_small
+from tests.trees import faces_of, load_dying, load_fake, load_slow, write_small
 
 Redact = Callable[..., Ran]
 
@@ -270,6 +271,44 @@ def test_the_same_content_under_another_name_is_not_done_twice(redact: Redact, t
     rows = json.loads(redact("run", tree / "north", "-o", tmp_path / "out", "--json").out)
     assert [row.get("done_before", False) for row in rows] == [False, True]
     assert rows[0]["copy"] == rows[1]["copy"]
+
+
+def test_the_same_content_under_two_names_is_done_once_also_with_several_jobs(tree: Path, tmp_path: Path) -> None:
+    shutil.copy(tree / "north" / "cell.mp4", tree / "north" / "same.mp4")
+    for jobs in (1, 2):
+        first, second = run_all(tree / "north", tmp_path / str(jobs), jobs, load_slow)
+        assert [type(first), type(second)] == [Outcome, Done]
+        assert isinstance(first, Outcome)
+        assert isinstance(second, Done)
+        assert first.copy == second.copy
+
+
+def test_a_clip_whose_copy_was_changed_or_replaced_is_not_said_to_be_done(tree: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tree / "south")
+    (tree / "broken.mp4").unlink()
+    (made,) = run_all(tree, tmp_path / "out")
+    assert isinstance(made, Outcome)
+    shutil.copy(made.copy, tmp_path / "kept.mp4")
+    shutil.copy(tree / "north" / "cell.mp4", made.copy)
+    (failure,) = run_all(tree, tmp_path / "out")
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, OutputError)
+    assert "not the file that was released" in str(failure.error)
+    shutil.copy(tmp_path / "kept.mp4", made.copy)
+    assert [type(r) for r in run_all(tree, tmp_path / "out")] == [Done]
+    made.copy.unlink()
+    assert [type(r) for r in run_all(tree, tmp_path / "out")] == [Outcome]
+
+
+def test_a_linked_folder_of_clips_is_said_to_be_left_alone(tmp_path: Path) -> None:
+    clip, other = tmp_path / "data" / "a.mp4", tmp_path / "elsewhere" / "b.mp4"
+    for path in (clip, other):
+        path.parent.mkdir()
+        path.write_bytes(b"a clip")
+    (clip.parent / "linked").symlink_to(other.parent)
+    found = trees.find_clips([clip.parent], custody.locate_workspace(tmp_path / "out"))
+    assert found.clips == (clip,)
+    assert found.skipped == {clip.parent / "linked": "a link or no file"}
 
 
 @pytest.mark.usefixtures("sees")

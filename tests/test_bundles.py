@@ -91,6 +91,18 @@ def test_weights_that_cannot_be_got_leave_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_sources_that_cannot_be_copied_are_an_error_that_says_why(
+    redact: Redact, pip: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Path, target: Path) -> None:
+        raise shutil.Error([(str(source), str(target), "Permission denied")])
+
+    monkeypatch.setattr(bundles.shutil, "copytree", fail)
+    result = redact("bundle", tmp_path / "carry")
+    assert (result.code, "Permission denied" in result.err, "None" in result.err) == (3, True, False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_bundled_is_an_error(
     redact: Redact, pip: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

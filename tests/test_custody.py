@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import stat
@@ -13,7 +15,8 @@ from typing import Any
 import cv2
 import pytest
 
-from redact import custody, disk
+from redact import custody, disk, handover
+from redact.custody import Workspace, releasing
 from redact.custody.log import BLOCK_BYTES
 from redact.errors import OutputError, PlanError
 from redact.media import FrameReader, hash_file
@@ -157,7 +160,7 @@ def test_a_new_log_begins_with_a_hash_that_cannot_be_left_out(tmp_path: Path) ->
 
 
 def test_what_an_earlier_crash_left_is_not_written_into(tmp_path: Path) -> None:
-    path, left = tmp_path / "plan", tmp_path / "plan.new"
+    path, left = tmp_path / "plan", tmp_path / ".plan.redact.new"
     left.write_bytes(b"for everybody")
     left.chmod(0o644)
     with left.open("rb") as held:
@@ -165,6 +168,16 @@ def test_what_an_earlier_crash_left_is_not_written_into(tmp_path: Path) -> None:
         assert held.read() == b"for everybody"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not left.exists()
+
+
+def test_a_file_of_the_user_beside_one_that_is_written_stays(tmp_path: Path) -> None:
+    mine = tmp_path / "plan.new"
+    mine.write_bytes(b"mine")
+    disk.write_whole(tmp_path / "plan", b"secret")
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == [
+        ("plan", b"secret"),
+        ("plan.new", b"mine"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -327,6 +340,89 @@ def test_photographs_and_the_public_page_are_handed_over_as_well(
     page.write_text(page.read_text() + " ")
     changed = redact("release", out, "--to", tmp_path / "other")
     assert (changed.code, "redact report OUT" in changed.err) == (7, True)
+
+
+def publish(space: Workspace, content: bytes, name: str = "excerpt-0001", statement: str = "faces are covered") -> Path:
+    """Release a file that holds these bytes."""
+    partial, sha256 = space.private / "x.partial.mp4", hashlib.sha256(content).hexdigest()
+    partial.write_bytes(content)
+    return custody.publish(space, partial, sha256, lambda: name, {"source_sha256": sha256}, {"statement": statement})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_handing_over_replaces_nothing_but_what_the_same_output_released_before(tmp_path: Path) -> None:
+    one, other = (custody.open_workspace(tmp_path / name) for name in ("one", "other"))
+    publish(one, b"of one")
+    publish(other, b"of another")
+    target, own, draft = (tmp_path / name for name in ("target", "own", "draft"))
+    handover.hand_over(one, target)
+    publish(one, b"of one, made anew", statement="made anew")
+    handover.hand_over(one, target)
+    assert contents(target) == contents(one.release)
+    for folder, name in ((own, "excerpt-0001.mp4"), (draft, "excerpt-0001.mp4.new")):
+        folder.mkdir()
+        (folder / name).write_bytes(b"mine")
+    for space, folder in ((other, target), (one, own), (one, draft)):
+        before = contents(folder)
+        with pytest.raises(OutputError, match="not released here"):
+            handover.hand_over(space, folder)
+        assert contents(folder) == before
+
+
+def test_an_output_without_a_copy_is_not_said_to_be_handed_over(tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    custody.record(space, "hold back", {})
+    custody.write_public(space, space.release / "report.html", b"a page about no copies")
+    with pytest.raises(OutputError, match="no copy"):
+        handover.hand_over(space, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_nothing_is_handed_over_while_a_run_is_at_work(tmp_path: Path) -> None:
+    space = custody.open_workspace(tmp_path / "out")
+    publish(space, b"a copy")
+    with custody.hold(space), pytest.raises(OutputError, match="Another run is at work"):
+        handover.hand_over(space, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    assert len(handover.hand_over(space, tmp_path / "target")) == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize("old", [None, b"the old copy"])
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_release_that_is_broken_off_leaves_what_was_there_before(
+    error: BaseException, old: bytes | None, logged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, real, write = custody.open_workspace(tmp_path / "out"), os.replace, releasing.record
+    custody.record(space, "analyse", {})
+    if old:
+        publish(space, old, statement="the old one")
+    before, known = contents(space.release), custody.released(custody.read_log(space).entries)
+
+    def stop(source: Path, target: Path) -> None:
+        if Path(target).suffix == ".mp4":
+            raise error
+        real(source, target)
+
+    def record(space: Workspace, operation: str, details: Any) -> None:
+        if operation == "not release" and not logged:
+            raise OutputError("The disk is full.")
+        write(space, operation, details)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", stop)
+        broken.setattr(releasing, "record", record)
+        with pytest.raises((OutputError, KeyboardInterrupt)):
+            publish(space, b"the new copy", statement="the new one")
+    assert contents(space.release) == before
+    assert not list(space.private.glob("*.statement.json*"))
+    if logged:
+        assert custody.released(custody.read_log(space).entries) == known
+    assert publish(space, b"the new copy", statement="the new one").read_bytes() == b"the new copy"
 
 
 @pytest.mark.usefixtures("fake")

@@ -233,12 +233,11 @@ def count_begun(out: Path) -> int:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_ends_all_processes_and_leaves_nothing_unfinished(jobs: str, small: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_processes_and_leaves_nothing_unfinished(jobs: str, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(WITH_FAKE.replace("load_fake", "load_slow"))
     tree = tmp_path / "tree"
-    for name in "ab":
-        (tree / name).mkdir(parents=True)
-        shutil.copy(small, tree / name / f"{name}.mp4")
+    for shade, name in enumerate("ab"):  # two contents: clips of one are not done beside each other
+        write_small(tree / name / f"{name}.mp4", 40 * shade)
     out = tmp_path / "out"
     command = [sys.executable, str(tmp_path / "main.py"), "run", str(tree), "-o", str(out), "--jobs", jobs]
     process = subprocess.Popen(

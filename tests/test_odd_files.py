@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from redact.errors import InputError, UsageError
+from redact.excerpts import cut_source, find_timeline
 from redact.media import Colour, Frame, FrameReader, frame_at, list_contents
 from redact.pipeline import read_plan
 from tests.clips import moving_portrait, textured_background, write_clip
@@ -325,6 +326,19 @@ def test_what_cannot_be_decoded_is_said_with_its_times(
     early = tmp_path / "early"
     assert redact("run", clip, "-o", early, "--allow-empty", "--to", "0.4", "--strict").code == 0
     assert read_plan(early / "private" / "a.plan.json").source.lost == ()
+
+
+def test_a_shorter_excerpt_misses_only_what_is_missing_in_it(
+    redact: Redact, see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    clip, path = cut_clip(tmp_path / "a.mp4"), tmp_path / "out" / "private" / "a.plan.json"
+    see(BlindDetector())
+    assert redact("analyse", clip, "-o", tmp_path / "out").code == 0
+    plan = read_plan(path)
+    timeline = find_timeline(plan, path, clip, lambda *_: None)
+    last = plan.source.frames - 1
+    assert cut_source(plan, clip, timeline, 0, 5, lambda *_: None)[0].lost == ()
+    assert cut_source(plan, clip, timeline, 5, last, lambda *_: None)[0].lost == plan.source.lost != ()
 
 
 @pytest.mark.parametrize("make", [damaged_clip, cut_clip])

@@ -85,6 +85,18 @@ def test_a_wrong_value_in_a_track_is_an_error(key: str, value: object) -> None:
         load_plan(json.dumps(data))
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [("settings", "threshold", 10**400), ("source", "path", "a\0b"), ("source", "time_base", "0"),
+     ("source", "begins", "9999")],
+)  # fmt: skip
+def test_what_no_clip_can_have_is_refused_when_a_plan_is_read(part: str, key: str, value: object) -> None:
+    data = json.loads(dump_plan(PLAN))
+    data[part][key] = value
+    with pytest.raises(PlanError, match=part):
+        load_plan(json.dumps(data))
+
+
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=5) | st.floats(), st.lists, max_leaves=4),
        st.sampled_from(["source", "settings", "models", "tracks", "edits", "schema"]))  # fmt: skip
 def test_a_plan_with_anything_in_it_is_read_or_refused(value: object, key: str) -> None:

@@ -141,25 +141,55 @@ def publish(
                     f"{partial} is not the file that was checked. It was not released.",
                     "Find out what else writes to that folder, and run the same command again.",
                 )
-            name = choose_name()
-            target = copy_path(space, name, partial.suffix)
-            record(space, "release", {"name": target.name, **details, "copy_sha256": sha256, "statement": text})
-            try:
-                draft = space.private / f"{name}{STATEMENT_SUFFIX}"
-                write_private(draft, to_bytes(text))
-                draft.chmod(READABLE)
-                partial.chmod(READABLE)
-                draft.replace(target.with_name(name + STATEMENT_SUFFIX))
-                os.replace(partial, target)
-            except (OSError, OutputError) as error:
-                record(space, "not release", {"name": target.name, "reason": str(error)})
-                if not target.exists():
-                    target.with_name(name + STATEMENT_SUFFIX).unlink(missing_ok=True)
-                raise
+            target = copy_path(space, choose_name(), partial.suffix)
+            line = {"name": target.name, **details, "copy_sha256": sha256, "statement": text}
+            _move(space, partial, target, line)
             sync_folder(target.parent)
     except OSError as error:
         raise unwritable(space.copy or space.release, error) from error
     return target
+
+
+def _move(space: Workspace, partial: Path, target: Path, line: Mapping[str, Any]) -> None:
+    """Move a checked file and its statement to where they are released, both or none; the line of the log comes first.
+
+    What has to be written, also to undo it, is written before: where a disk is full, renaming still works.
+    """
+    statement, moved = target.with_name(target.stem + STATEMENT_SUFFIX), partial.stat()
+    draft, before = space.private / statement.name, space.private / f"{statement.name}.before"
+    try:
+        before.unlink(missing_ok=True)
+        if statement.exists():
+            _write_readable(before, statement.read_bytes())
+        _write_readable(draft, to_bytes(line["statement"]))
+        partial.chmod(READABLE)
+        record(space, "release", line)
+        try:
+            draft.replace(statement)
+            os.replace(partial, target)
+        except BaseException as error:
+            if not (target.exists() and os.path.samestat(target.stat(), moved)):
+                _undo(statement, before)
+                record(space, "not release", {"name": target.name, "reason": str(error) or type(error).__name__})
+            raise
+    finally:
+        for left in (draft, before):
+            left.unlink(missing_ok=True)
+
+
+def _write_readable(path: Path, data: bytes) -> None:
+    """Write a file that is for everybody to a private folder."""
+    write_private(path, data)
+    path.chmod(READABLE)
+
+
+def _undo(statement: Path, before: Path) -> None:
+    """Put the statement back that was there before; where there was none, there is none again."""
+    with suppress(OSError):  # the log says in any case that nothing was released
+        if before.exists():
+            before.replace(statement)
+        else:
+            statement.unlink(missing_ok=True)
 
 
 @contextmanager

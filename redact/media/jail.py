@@ -35,13 +35,7 @@ def lock_in() -> bool:
     threads, and end: it can open no file and no connection, start no program and send no signal. Elsewhere, only its
     memory, the size of files that it writes and the number of its descriptors are bounded.
     """
-    for kind, most in (
-        (resource.RLIMIT_DATA, MEMORY),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, FILES),
-    ):
-        resource.setrlimit(kind, (most, most))
+    bound()
     control = ctypes.CDLL(None).prctl
     control(PR_SET_DUMPABLE, 0, 0, 0, 0)
     if control(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or platform.machine() != "x86_64":
@@ -50,6 +44,19 @@ def lock_in() -> bool:
     buffer = ctypes.create_string_buffer(program)
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
     return bool(control(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.create_string_buffer(head), 0, 0) == 0)
+
+
+def bound() -> None:
+    """Bound memory, files and descriptors for good: as above, or as the system bounds them already, if that is less."""
+    for kind, most in (
+        (resource.RLIMIT_DATA, MEMORY),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, FILES),
+    ):
+        _, hard = resource.getrlimit(kind)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (most, most))
 
 
 def _filter() -> bytes:
