@@ -90,6 +90,7 @@ def render(
 
     Args:
         plan: the plan, or the file that holds it, which allows neither to replace a copy nor to release an empty one.
+            Faces that are found in the copy are added to that file; those added to a plan are in the outcome alone.
         output: as in `run`.
         clip: where the clip is, if it is not where it was analysed.
         detectors: what searches the copy for faces; by default all that are installed.
@@ -98,10 +99,11 @@ def render(
     Raises:
         RedactError: one of its kinds; nothing was released then.
     """
+    kept = None if isinstance(plan, Plan) else pipeline.KeptPlan(Path(plan))
     read, where = _plan_and_clip(plan, clip)
     eyes = pipeline.load_eyes(read.settings) if detectors is None else detectors
     with custody.hold(space := custody.open_workspace(Path(output))):
-        return pipeline.release(read, where, space, eyes, progress)
+        return pipeline.release(read, where, space, eyes, progress, kept=kept)
 
 
 def verify(

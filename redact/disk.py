@@ -22,7 +22,7 @@ def write_whole(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f".{path.name}.redact.new")  # nobody else's; the same each time, so that it is found again
     try:
         fresh.unlink(missing_ok=True)  # of an earlier crash; whoever made it may have let others read it
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

@@ -1,6 +1,7 @@
 """What this machine offers, looked at where trouble comes from: each finding with what to do about it.
 
-Libraries are loaded here one by one and by name, so that one that is broken becomes a finding and not a crash.
+Libraries, and rooms that need them, are loaded here one by one and by name, so that one that is broken becomes a
+finding and not a crash.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from packaging.requirements import Requirement
-
-from redact import backends, cameras, crew, marks, weights
+from redact import backends, crew
 from redact.errors import DependencyError, RedactError
 
 LEAST_PYTHON = (3, 11)
@@ -33,7 +32,9 @@ LIBRARIES = {
     "opencv-contrib-python": "cv2",
     "pillow": "PIL",
 }  # modules that are not called like their package
+ROOMS = ("redact.weights", "redact.media", "redact.marks", "redact.cameras")  # those that are looked into here
 CODECS = {"libx264": "writes the copies", "aac": "writes their sound"}
+REINSTALL = "python -m pip install --force-reinstall"
 GREY, GREY_OFF = 128, 3  # levels of a picture that is written and read again, and how far it may be off
 GOOD, LOOK, BAD = "good", "look", "bad"
 
@@ -99,12 +100,16 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """Look at redact and everything that it needs: the version, and whether it can be loaded."""
-    yield Finding("redact", GOOD, version("redact"))
+    yield _redact()
+    packaging, fault = _load("packaging.requirements")
+    if fault:
+        yield Finding("packaging", BAD, f"it cannot be loaded: {fault}", f"Run: {REINSTALL} packaging")
+        return
     for line in requires("redact") or ():
-        requirement = Requirement(line)
+        requirement = packaging.Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name, again = requirement.name, f"Run: python -m pip install --force-reinstall '{requirement}'"
+        name, again = requirement.name, f"Run: {REINSTALL} '{requirement}'"
         try:
             held = version(name)
         except PackageNotFoundError:
@@ -119,6 +124,15 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, BAD, f"{held} cannot be loaded: {fault}", system if ".so." in fault else again)
         else:
             yield Finding(name, GOOD, held)
+
+
+def _redact() -> Finding:
+    """Look at whether the rooms can be loaded that are looked into here."""
+    faults = [fault for room in ROOMS if (fault := _load(room)[1])]
+    if not faults:
+        return Finding("redact", GOOD, version("redact"))
+    advice = f"Mend the packages that are named below; where none is, run: {REINSTALL} redact"
+    return Finding("redact", BAD, f"{version('redact')} cannot be loaded: {faults[0]}", advice)
 
 
 def _opencv() -> Iterator[Finding]:
@@ -180,7 +194,7 @@ def _codecs() -> Iterator[Finding]:
             f"encoder {codec}",
             GOOD if fine else BAD,
             f"there; it {use}" if fine else f"missing; it {use}",
-            "" if fine else "Install av from a wheel: python -m pip install --force-reinstall --only-binary av av",
+            "" if fine else f"Install av from a wheel: {REINSTALL} --only-binary av av",
         )
 
 
@@ -219,15 +233,18 @@ def _clip(media: Any) -> Finding:
                 pictures = [frame.picture for frame in reader]
     except Exception as error:  # a library that has changed may raise anything
         said = f"it cannot be written and read again: {type(error).__name__}: {error}"
-        return Finding("made clip", BAD, said, "Run: python -m pip install --force-reinstall redact, and report this.")
+        return Finding("made clip", BAD, said, f"Run: {REINSTALL} redact, and report this.")
     same = len(pictures) == 1 and abs(float(pictures[0].mean()) - GREY) < GREY_OFF
     said = "written and read again" if same else "not the same when it is read again"
-    advice = "Install av from a wheel: python -m pip install --force-reinstall --only-binary av av"
+    advice = f"Install av from a wheel: {REINSTALL} --only-binary av av"
     return Finding("made clip", GOOD if same else BAD, said, "" if same else advice)
 
 
 def _weights() -> Iterator[Finding]:
     """Look at the weights: whether they are there, and are what their cards say."""
+    weights, fault = _load("redact.weights")
+    if fault:
+        return  # said already
     where = weights.folder()
     yield Finding("weights folder", GOOD, str(where))
     for card in weights.cards().values():
@@ -272,7 +289,11 @@ def _room(output: Path) -> Iterator[Finding]:
 
 def _private_folders() -> Iterator[Finding]:
     """Look at whether others can read what redact keeps of the clips."""
-    for name, folder in (("marks", marks.library()), ("cameras", cameras.folder())):
+    for name, of in (("marks", "library"), ("cameras", "folder")):
+        room, fault = _load(f"redact.{name}")
+        if fault:
+            continue  # said already
+        folder = getattr(room, of)()
         if not folder.exists():
             yield Finding(f"folder of {name}", GOOD, f"{folder}, not made yet")
         elif os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & 0o077:

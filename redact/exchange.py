@@ -1,7 +1,8 @@
 """Tracks in the formats of other programs: MOT Challenge CSV, COCO JSON with videos, and CVAT XML for video 1.1.
 
 Frames are those of the clip, counted from its beginning, also where the plan is for an excerpt. Boxes are in pixels
-of the upright picture, written as they are covered: reading them again gives the same.
+of the upright picture. What is covered already as it stands in a file is not added again; of what is new, the whole
+box is covered.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ FORMATS = ("mot", "coco", "cvat")
 SUFFIXES = {".csv": "mot", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
 FIRST_CLASS = 101  # MOT's class of the first label: those below mean something else in MOT Challenge's own files
 LAST_FRAME = 10**8
+ROUND_LABELS = ("face", "head")  # what is covered by the ellipse in its box
+AROUND = (math.sqrt(2) - 1) / 2  # of a box's sides: grown so far, the ellipse in it holds the whole box
 MALFORMED = (
     *(ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
     *(ET.ParseError, csv.Error),
@@ -107,7 +111,9 @@ def check_fits(shapes: Sequence[Shape], width: int, height: int, frames: int | N
 
 
 def add_tracks(plan: Plan, shapes: Iterable[Shape], by: str) -> tuple[Track, ...]:
-    """Return the tracks that shapes make and the plan does not have yet; holes are covered by what joins their ends.
+    """Return the tracks that shapes make and the plan does not cover yet; holes are covered by what joins their ends.
+
+    A person who is shown by decision is covered again where a file holds the track: what a file shows is covered.
 
     Args:
         plan: its excerpt counts: what lies outside is left out.
@@ -116,17 +122,18 @@ def add_tracks(plan: Plan, shapes: Iterable[Shape], by: str) -> tuple[Track, ...
     """
     first, end = plan.source.first, plan.source.first + plan.source.frames
     inside = [shape for shape in shapes if first <= shape.frame < end]
-    known = {(track.label, track.first, track.boxes) for track in plan.tracks}
+    known = {(track.label, track.first, track.boxes) for track in plan.tracks if track.action == "cover"}
     number = max((track.id for track in plan.tracks), default=0)
     added: list[Track] = []
     for _, group in groupby(sorted(inside, key=_order), key=lambda shape: (shape.label, shape.thing)):
         alone = list(group)
         for run in [alone] if alone[0].thing else [[shape] for shape in alone]:
-            track = _track(number + 1, run, by)
-            if (track.label, track.first, track.boxes) not in known:
-                known.add((track.label, track.first, track.boxes))
-                added.append(track)
+            label, at, boxes = run[0].label, run[0].frame, _fill(run)
+            whole = tuple(_around(box) for box in boxes) if label in ROUND_LABELS else boxes
+            if known.isdisjoint({(label, at, boxes), (label, at, whole)}):
+                known.add((label, at, whole))
                 number += 1
+                added.append(Track(number, label, at, whole, "cover", "person", by, "brought in from a file"))
     return tuple(added)
 
 
@@ -134,14 +141,19 @@ def _order(shape: Shape) -> tuple[str, str, int]:
     return shape.label, shape.thing, shape.frame
 
 
-def _track(number: int, run: Sequence[Shape], by: str) -> Track:
-    """Return the track of one thing; two boxes of one frame become the box that covers both."""
+def _fill(run: Sequence[Shape]) -> tuple[Box, ...]:
+    """Return the boxes of one thing, without holes; two boxes of one frame become the box that covers both."""
     boxes = {frame: join(s.box for s in group) for frame, group in groupby(run, key=lambda s: s.frame)}
     whole = [boxes[run[0].frame]]
     for a, b in pairwise(boxes):
         whole += [join((boxes[a], boxes[b]))] * (b - a - 1) + [boxes[b]]
-    reason = "brought in from a file"
-    return Track(number, run[0].label, run[0].frame, tuple(whole), origin="person", decided_by=by, reason=reason)
+    return tuple(whole)
+
+
+def _around(box: Box) -> Box:
+    """Return the box of an ellipse around a box; it has the same middle."""
+    beside, above = math.ceil(AROUND * box.width), math.ceil(AROUND * box.height)
+    return Box(box.x0 - beside, box.y0 - above, box.x1 + beside, box.y1 + above)
 
 
 def _boxes(plan: Plan) -> Iterator[tuple[int, Track, Box]]:
@@ -171,9 +183,20 @@ def _frame(number: int) -> int:
 
 def _box(x0: float, y0: float, x1: float, y1: float) -> Box:
     """Return a box of whole pixels."""
-    if not (max(map(abs, (x0, y0, x1, y1))) <= FARTHEST and x0 < x1 and y0 < y1):
+    if not (max(map(abs, (x0, y0, x1, y1))) <= FARTHEST // 2 and x0 < x1 and y0 < y1):  # it may be grown
         raise ValueError(f"no box reaches from {x0},{y0} to {x1},{y1}")
     return Box.outward(x0, y0, x1, y1)
+
+
+def _turned(x0: float, y0: float, x1: float, y1: float, degrees: float) -> Box:
+    """Return the box around one that is turned about its middle."""
+    straight = _box(x0, y0, x1, y1)
+    if not degrees:
+        return straight
+    sine, cosine = abs(math.sin(math.radians(degrees))), abs(math.cos(math.radians(degrees)))
+    x, y, w, h = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
+    beside, above = w * cosine + h * sine, w * sine + h * cosine
+    return _box(x - beside, y - above, x + beside, y + above)
 
 
 def _score(said: object) -> float:
@@ -241,13 +264,15 @@ def _read_coco(text: str, label: str | None) -> Iterator[Shape]:
     for found in data["annotations"]:
         left, top, width, height = map(float, found["bbox"])
         thing = found.get("instance_id", found.get("track_id", ""))
+        more = found.get("attributes")
+        turn = float(more.get("rotation") or 0) if isinstance(more, dict) else 0.0  # CVAT writes it there
         yield Shape(
             frames[found["image_id"]], str(thing), _label(kinds[found["category_id"]], label),
-            _box(left, top, left + width, top + height), _score(found.get("score", "")),
+            _turned(left, top, left + width, top + height, turn), _score(found.get("score", "")),
         )  # fmt: skip
 
 
-# CVAT for video 1.1: tracks of boxes, 0-based; a box that is "outside" says that the thing is not there any more.
+# CVAT for video 1.1: tracks of shapes, 0-based; a shape that is "outside" says that the thing is not there any more.
 
 
 def _write_cvat(plan: Plan) -> str:
@@ -289,11 +314,31 @@ def _read_cvat(text: str, label: str | None) -> Iterator[Shape]:
     root: Any = ET.fromstring(text)  # expat fetches nothing from elsewhere and bounds what entities become
     if root.tag != "annotations":
         raise ValueError(f"it begins with <{root.tag}>")
+    if root.find("image") is not None:
+        raise ValueError('it is "CVAT for images", not "for video"')
     for n, track in enumerate(root.iter("track")):
         part = 0  # of the track: it may be away for a while
-        for box in sorted(track.iter("box"), key=lambda b: int(b.get("frame"))):
-            if box.get("outside") == "1":
+        for shape in sorted(track, key=lambda s: int(s.get("frame"))):
+            if shape.get("outside") == "1":
                 part += 1
                 continue
-            corners = (float(box.get(name)) for name in ("xtl", "ytl", "xbr", "ybr"))
-            yield Shape(_frame(int(box.get("frame"))), f"{n}.{part}", _label(track.get("label"), label), _box(*corners))
+            box = _turned(*_cvat_sides(shape), float(shape.get("rotation", 0)))
+            yield Shape(_frame(int(shape.get("frame"))), f"{n}.{part}", _label(track.get("label"), label), box)
+
+
+def _cvat_sides(shape: ET.Element) -> tuple[float, float, float, float]:
+    """Return the left, top, right and bottom of a shape, before it is turned."""
+
+    def number(name: str) -> float:
+        return float(shape.attrib[name])
+
+    if shape.tag == "box":
+        return number("xtl"), number("ytl"), number("xbr"), number("ybr")
+    if shape.tag == "ellipse":
+        x, y, w, h = number("cx"), number("cy"), number("rx"), number("ry")
+        return x - w, y - h, x + w, y + h
+    if shape.tag == "polygon":
+        points = [[float(v) for v in point.split(",")] for point in shape.attrib["points"].split(";")]
+        xs, ys = zip(*points, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+    raise ValueError(f"it holds a {shape.tag}, which cannot be covered: draw a box or a polygon instead")

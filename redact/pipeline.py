@@ -14,6 +14,7 @@ from redact.analysis import DAMAGED
 from redact.crew import PassProgress, Progress
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
+from redact.detectors.brought import BroughtDetector
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.executors import Executor, Here
 from redact.media import hash_file, is_still
@@ -74,11 +75,12 @@ def run(
     sha256 = hash_file(clip)
     custody.release_name(space, clip, sha256, settings, custody.suffix_of(is_still(clip)))
     path = custody.private_path(space, clip, sha256, ".plan.json")
+    kept = KeptPlan(path)
     models = executor.submit(analysis.models_of, detectors).result()
     plan = _reusable_plan(path, settings, models)
     plan = plan or _look_and_plan(clip, path, space, settings, detectors, progress, executor)
-    custody.write_private(path, to_bytes(dump_plan(plan)))
-    return release(plan, clip, space, detectors, progress, executor)
+    kept.write(plan)
+    return release(plan, clip, space, detectors, progress, executor, kept)
 
 
 def analyse(
@@ -111,11 +113,12 @@ def analyse(
             f"There is already a plan for this clip: {path}.",
             "Render it with `redact render`, or use --overwrite to make it anew.",
         )
+    kept = KeptPlan(path)
     _keep_decisions(path)
     plan = _look_and_plan(clip, path, space, settings, detectors, progress)
     if check:
         check(plan.source)
-    custody.write_private(path, to_bytes(dump_plan(plan)))
+    kept.write(plan)
     return plan, path
 
 
@@ -126,6 +129,7 @@ def release(
     detectors: Sequence[Detector],
     progress: PassProgress,
     executor: Executor = HERE,
+    kept: KeptPlan | None = None,
 ) -> Outcome:
     """Render a plan, check the copy and release it. Faces that are found in the copy are added, and it is made again.
 
@@ -136,6 +140,7 @@ def release(
         detectors: what looks at the copy.
         progress: from the name of a pass to its progress.
         executor: carries out the passes.
+        kept: the plan's own file, in which alone it is kept with what was added; None where it is in no file.
 
     Raises:
         RedactError: one of its kinds; nothing was released then.
@@ -150,7 +155,6 @@ def release(
         raise ReviewRequired(f"{what} was found in {clip.name}. That may be wrong, so it was not released.")
     partial = custody.private_path(space, clip, plan.source.sha256, ".partial" + suffix)
     _remove(partial)
-    kept = _Kept(custody.private_path(space, clip, plan.source.sha256, ".plan.json"))
     try:
         sha256, plan, verdict = _render_until_clean(
             plan, clip, partial, kept, space, details, detectors, progress, executor
@@ -161,11 +165,11 @@ def release(
     return Outcome(clip, plan, verdict, copy)
 
 
-class _Kept:
-    """The file of a plan of which a copy is made: it may be written as long as nobody else has done so.
+class KeptPlan:
+    """The file of a plan that is made, or of which a copy is made: it is written as long as nobody else has done so.
 
     Args:
-        path: the file; there may be none.
+        path: the file; there may be none yet. Make this before the plan is read, so that no change is missed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -180,15 +184,19 @@ class _Kept:
         """
         if self._read() != self._data:
             raise OutputError(
-                f"The plan {self._path} was changed while a copy was made of it. Nothing was released.",
-                "Make the copy again: `redact render PLAN -o OUT`.",
+                f"The plan {self._path} was changed while a run was at work on it. That change was kept; nothing was "
+                "released.",
+                "Look at it in the review, then make the copy from it: `redact render PLAN -o OUT`.",
             )
         self._data = to_bytes(dump_plan(plan))
         custody.write_private(self._path, self._data)
 
     def _read(self) -> bytes:
-        """Return what is on disk; nothing where no file is."""
-        return self._path.read_bytes() if self._path.exists() else b""
+        """Return what is on disk; nothing where no file is, or none that can be read."""
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return b""
 
 
 def _remove(partial: Path) -> None:
@@ -207,7 +215,7 @@ def _render_until_clean(
     plan: Plan,
     clip: Path,
     partial: Path,
-    kept: _Kept,
+    kept: KeptPlan | None,
     space: Workspace,
     details: Mapping[str, Any],
     detectors: Sequence[Detector],
@@ -250,7 +258,7 @@ def _repair(
     plan: Plan,
     clip: Path,
     findings: Findings,
-    kept: _Kept,
+    kept: KeptPlan | None,
     space: Workspace,
     detectors: Sequence[Detector],
     progress: PassProgress,
@@ -261,7 +269,8 @@ def _repair(
     given = clip, seen, findings.timeline, plan.settings, detectors
     chains = executor.submit(analysis.follow_again, *given, progress=progress("follow again")).result()
     repaired = analysis.add_faces(plan, chains, findings.timeline)
-    kept.write(repaired)
+    if kept:
+        kept.write(repaired)
     added = len(repaired.tracks) - len(plan.tracks)
     custody.record(space, "repair", {"clip": str(clip), "source_sha256": plan.source.sha256, "tracks_added": added})
     return repaired
@@ -283,7 +292,8 @@ def face_detectors(detectors: Sequence[Detector], settings: Settings) -> list[De
     """Return the detectors that look at a copy: all those of faces, where faces are covered."""
     if not analysis.covers_faces(settings):
         return []
-    return [*(d for d in detectors if "face" in d.labels), *load_others()]
+    eyes = (d for d in detectors if "face" in d.labels and not isinstance(d, BroughtDetector))  # that sees no picture
+    return [*eyes, *load_others()]
 
 
 def load_eyes(settings: Settings) -> list[Detector]:

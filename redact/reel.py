@@ -201,10 +201,11 @@ def _where(film: Film, times: Sequence[Fraction], faces: Sequence[Sequence[Detec
 
 def _make_statement(parts: Sequence[Mapping[str, Any]], wish: Wish, verdict: Verdict) -> dict[str, Any]:
     """Return the public statement on a film, with those on its parts as they were published."""
+    texts = ["titles"] * any(text.strip() for text in (wish.title, wish.notice, *wish.cards))
     return {
         "statement": "This film joins videos of which parts were covered before publication.",
         "videos": list(parts),
-        "added": "titles and captions" if wish.captions else "titles",
+        "added": " and ".join([*texts, *["captions"] * bool(wish.captions)]) or "nothing",
         "sound": "another sound in place of the recorded" if wish.audio else "removed",
         **custody.describe_checks(verdict),
         "reviewed_by_a_person": "no",

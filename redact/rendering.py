@@ -48,7 +48,7 @@ def render(plan: Plan, clip: Path, partial: Path, progress: Progress) -> None:
     Args:
         plan: what to cover.
         clip: the file that the plan was made for.
-        partial: where the copy goes; nothing may be there. It is removed again if anything fails.
+        partial: where the copy goes; what is there is replaced. It is removed again if anything fails.
         progress: called with the frames done and the number of frames.
 
     Raises:

@@ -114,6 +114,34 @@ def test_a_library_that_cannot_be_loaded_is_a_finding_and_no_crash(loads: Callab
     assert found("av").state == BAD
 
 
+@pytest.mark.parametrize(
+    ("library", "package"),
+    [
+        ("cv2", "opencv-contrib-python"),
+        ("numpy", "numpy"),
+        ("platformdirs", "platformdirs"),
+        ("packaging", "packaging"),
+    ],
+)
+def test_where_a_library_is_broken_the_command_still_says_what_to_do(
+    library: str, package: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{library}.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    told = subprocess.run(
+        [sys.executable, "-m", "redact", "doctor", tmp_path],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 5
+    assert package in told.stderr.partition("redact will not work on this machine yet: ")[2]
+    (line, advice) = told.stdout.partition(f"bad   {package}: ")[2].splitlines()[:2]
+    assert "libGL.so.1" in line
+    assert ("libgl1" if library != "packaging" else "--force-reinstall packaging") in advice
+    assert "disk: " in told.stdout
+
+
 def test_an_encoder_that_is_missing_is_found(loads: Callable[..., None]) -> None:
     loads("av", types.SimpleNamespace(codecs_available={"aac"}))
     assert [found(f"encoder {codec}").state for codec in ("aac", "libx264")] == [GOOD, BAD]

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from redact import exchange
+from redact.effects import draw_mask, regions_of
 from redact.errors import InputError, UsageError
 from redact.exchange import FORMATS, Shape
 from redact.geometry import Box
@@ -38,6 +39,11 @@ def plan_of(*tracks: Track) -> Plan:
     return Plan(source, Settings(), {}, tracks)
 
 
+def whole(track: Track) -> tuple[Box, ...]:
+    """Return what is covered so that the whole boxes of a track are: faces and heads are covered by ellipses."""
+    return tuple(map(exchange._around, track.boxes)) if track.label in exchange.ROUND_LABELS else track.boxes
+
+
 @some.composite
 def plans(draw: Any) -> Plan:
     tracks = []
@@ -53,7 +59,9 @@ def plans(draw: Any) -> Plan:
 
 @pytest.mark.parametrize("form", FORMATS)
 @given(plan=plans())
-def test_every_track_comes_back_as_it_went(form: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_track_that_comes_back_is_known_and_where_it_is_new_covered_whole(
+    form: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     file = tmp_path_factory.getbasetemp() / f"round{SUFFIX[form]}"
     file.write_text(exchange.write(plan, form))
     if not plan.tracks:
@@ -61,9 +69,28 @@ def test_every_track_comes_back_as_it_went(form: str, plan: Plan, tmp_path_facto
             exchange.read(file)
         return
     shapes = exchange.read(file)
-    back = exchange.add_tracks(replace(plan, tracks=()), shapes, "A. R.")
-    assert {(t.label, t.first, t.boxes) for t in back} == {(t.label, t.first, t.boxes) for t in plan.tracks}
     assert exchange.add_tracks(plan, shapes, "A. R.") == ()
+    back = exchange.add_tracks(replace(plan, tracks=()), shapes, "A. R.")
+    assert {(t.label, t.first, t.boxes) for t in back} == {(t.label, t.first, whole(t)) for t in plan.tracks}
+    assert exchange.add_tracks(replace(plan, tracks=back), shapes, "A. R.") == ()
+
+
+@pytest.mark.parametrize("label", LABELS)
+@given(x=some.integers(-20, 90), y=some.integers(-20, 90), w=some.integers(1, 90), h=some.integers(1, 90))
+def test_the_whole_box_of_what_is_brought_in_is_covered(label: str, x: int, y: int, w: int, h: int) -> None:
+    box = Box(x, y, x + w, y + h)
+    tracks = exchange.add_tracks(plan_of(), [Shape(FIRST, "1", label, box)], "A. R.")
+    (region,) = regions_of(tracks, FIRST)
+    seen = box.clip(100, 100)
+    if seen:
+        assert draw_mask([region], 100, 100)[seen.y0 : seen.y1, seen.x0 : seen.x1].all()
+
+
+def test_who_is_shown_is_covered_where_a_file_holds_the_same_track(tmp_path: Path) -> None:
+    shown = Track(3, "head", FIRST, (Box(4, 5, 14, 25),), "show", "detection", "Ana", "the minister")
+    (tmp_path / "a.csv").write_text(exchange.write(plan_of(shown), "mot"))
+    (track,) = exchange.add_tracks(plan_of(shown), exchange.read(tmp_path / "a.csv"), "A. R.")
+    assert (track.action, track.boxes[0].contains(shown.boxes[0])) == ("cover", True)
 
 
 def test_coco_can_be_read_by_its_own_library(tmp_path: Path) -> None:
@@ -96,7 +123,7 @@ def test_rows_of_mot_challenge_itself_are_read_with_the_label_that_the_user_name
 
 CVAT = """<?xml version="1.0" encoding="utf-8"?>
 <annotations><version>1.1</version>
- <track id="0" label="head" source="manual">
+ <track id="0" label="mark" source="manual">
   <box frame="8" outside="0" occluded="0" keyframe="1" xtl="10.2" ytl="20.0" xbr="30.0" ybr="40.9" z_order="0"/>
   <box frame="10" outside="0" occluded="1" keyframe="1" xtl="20" ytl="20" xbr="40" ybr="40" z_order="0"/>
   <box frame="11" outside="1" occluded="0" keyframe="1" xtl="20" ytl="20" xbr="40" ybr="40" z_order="0"/>
@@ -115,6 +142,41 @@ def test_a_hole_in_a_track_of_cvat_is_covered_and_what_is_outside_is_not(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ('<box xtl="10" ytl="45" xbr="90" ybr="55" rotation="90.0"{}/>', Box(45, 10, 55, 90)),
+        ('<box xtl="10" ytl="45" xbr="90" ybr="55" rotation="315"{}/>', Box(19, 19, 81, 81)),
+        ('<ellipse cx="50" cy="40" rx="9" ry="4.5"{}/>', Box(41, 35, 59, 45)),
+        ('<ellipse cx="50" cy="40" rx="20" ry="5" rotation="90"{}/>', Box(45, 20, 55, 60)),
+        ('<polygon points="10.5,1;30,5;12,40.5"{}/>', Box(10, 1, 30, 41)),
+    ],
+)
+def test_ellipses_polygons_and_what_is_turned_are_covered_whole(shape: str, box: Box, tmp_path: Path) -> None:
+    flags = ' frame="8" outside="0" keyframe="1"'
+    text = f'<annotations><track id="0" label="head">{shape.format(flags)}</track></annotations>'
+    (tmp_path / "a.xml").write_text(text)
+    (read,) = exchange.read(tmp_path / "a.xml")
+    assert read.box.contains(box)
+    assert Box(box.x0 - 1, box.y0 - 1, box.x1 + 1, box.y1 + 1).contains(read.box)
+
+
+def test_a_turned_box_of_coco_is_covered_whole(tmp_path: Path) -> None:
+    data = json.loads(exchange.write(plan_of(Track(1, "head", FIRST, (Box(10, 45, 90, 55),))), "coco"))
+    data["annotations"][0]["attributes"] = {"rotation": 90.0}
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    (read,) = exchange.read(tmp_path / "a.json")
+    assert read.box.contains(Box(45, 10, 55, 90))
+
+
+@pytest.mark.parametrize("shape", ["polyline", "points", "mask", "skeleton", "cuboid"])
+def test_a_shape_that_cannot_be_covered_refuses_the_file(shape: str, tmp_path: Path) -> None:
+    wrong = f'<track label="head"><{shape} frame="8" outside="0" points="1,1;5,9"/></track></annotations>'
+    (tmp_path / "a.xml").write_text(CVAT.replace("</annotations>", wrong))
+    with pytest.raises(InputError, match=shape):
+        exchange.read(tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("a.csv", "1,2,three,4,5,6\n"), ("a.csv", "0,1,1,1,5,5,1,102\n"), ("a.csv", "1,1,1,1,-5,5,1,102\n"),
@@ -123,6 +185,9 @@ def test_a_hole_in_a_track_of_cvat_is_covered_and_what_is_outside_is_not(tmp_pat
         ("a.json", '{"images": [], "categories": [], "annotations": ["x"]}'),
         ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.json", "{"), ("a.xml", "<annotations>"),
         ("a.xml", "<html/>"),
+        ("a.xml", '<annotations><image><box xtl="1" ytl="1" xbr="9" ybr="9"/></image><track/></annotations>'),
+        ("a.xml", '<annotations><track label="head"><box frame="1" xtl="9" ytl="1" xbr="1" ybr="9" rotation="80"/>'
+         "</track></annotations>"),
         ("a.xml", '<annotations><track label="head"><box frame="1"/></track></annotations>'),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><annotations>&b;</annotations>'),
     ],
@@ -178,6 +243,31 @@ def test_a_plan_is_exported_and_what_comes_back_adds_nothing(
     result = redact("import", plan, file, "--by", "A. Reviewer")
     assert (result.code, result.out) == (0, "0 tracks added, 0 boxes outside the excerpt left out\n")
     assert plan.read_bytes() == before
+
+
+def test_an_export_replaces_nothing_but_tracks_and_lies_beside_no_copy(
+    redact: Callable[..., Result], clip: MadeClip, plan: Path, tmp_path: Path
+) -> None:
+    out, named = tmp_path / "out", tmp_path / "named.mp4"
+    for output in (out, named):
+        assert redact("render", plan, "-o", output).code == 0
+    odd, other = clip.path.with_name("odd.xml"), tmp_path / "kept.plan.json"
+    odd.hardlink_to(clip.path)
+    other.write_bytes(plan.read_bytes())
+    copy = out / "release" / "excerpt-0001.mp4"
+    private = plan.parent / "custody.jsonl"
+    kept = {path: path.read_bytes() for path in (clip.path, copy, named, plan, private) if path.exists()}
+    kept |= {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    for file in (*kept, odd):
+        for form in FORMATS:
+            assert redact("export", plan, "--format", form, "-o", file, "--overwrite").code in (2, 6)
+    for form in FORMATS:
+        assert redact("export", plan, "--format", form, "-o", out / "release" / f"a{SUFFIX[form]}").code == 6
+        assert redact("export", plan, "--format", form, "-o", tmp_path / f"a.{form}").code == 2
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert not list((out / "release").glob("a.*"))
+    for _ in range(2):
+        assert redact("export", plan, "--format", "coco", "-o", tmp_path / "a.json", "--overwrite").code == 0
 
 
 def test_imported_tracks_are_covered_besides_the_others_and_the_plan_says_who_brought_them(

@@ -183,6 +183,23 @@ def test_captions_are_in_the_picture_exactly_while_they_are_to_be_read(
         assert differs[:120].mean() < 2
 
 
+@pytest.mark.parametrize(
+    ("options", "added"),
+    [
+        (["--notice", ""], "nothing"), ([], "titles"), (["--notice", "", "--card", "Cell 7"], "titles"),
+        (["--notice", " ", "--captions", "words.srt"], "captions"),
+        (["--captions", "words.srt"], "titles and captions"),
+    ],
+)  # fmt: skip
+def test_the_statement_says_what_was_added_and_no_more(
+    options: list[str], added: str, redact: Redact, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("words.srt").write_text("00:00:00,000 --> 00:00:01,000\nWords\n")
+    film = Path(redact("reel", out, "--copy", "excerpt-0001.mp4", *options).out.strip())
+    assert json.loads(film.with_name("film-0001.statement.json").read_text())["added"] == added
+
+
 def test_cards_stand_before_the_copies_that_they_were_given_for(redact: Redact, out: Path) -> None:
     names = ("--copy", "excerpt-0002.mp4", "--copy", "excerpt-0001.mp4")
     result = redact("reel", out, *names, "--card", "", "--card", "The second", "--notice", "", "--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,18 @@ import cv2
 import pytest
 
 import redact as program
-from redact import custody, pipeline
+from redact import custody, excerpts, pipeline
 from redact.errors import OutputError
 from redact.plan import Edit, Plan
 from redact.records import dump_plan, load_plan
+from redact.review.session import Desk, Session
+from redact.review.store import PlanFile
 from tests.clips import moving_portrait
 from tests.conftest import Result
 from tests.fakes import FakeDetector
 from tests.serving import serving
 from tests.trees import HEIGHT, WIDTH, faces_of, write_small
-from tests.two_people import Case
+from tests.two_people import Case, Recogniser
 
 Redact = Callable[..., Result]
 
@@ -99,6 +102,67 @@ def test_overwriting_does_not_throw_decisions_away(command: str, redact: Redact,
     assert (path.read_text(), files_in(out / "release")) == (text, before)
     path.write_text("damaged")
     assert redact(command, clip, "-o", out, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "analyse"])
+@pytest.mark.parametrize("again", [True, False])
+def test_what_is_decided_while_a_plan_is_made_is_not_thrown_away(
+    command: str, again: bool, monkeypatch: pytest.MonkeyPatch, redact: Redact, tmp_path: Path
+) -> None:
+    out, clip = tmp_path / "out", write_small(tmp_path / "1.mp4")
+    path, real, texts = out / "private" / "1.plan.json", pipeline.analysis.make_plan, []
+    if again:
+        assert redact("analyse", clip, "-o", out).code == 0
+
+    def decide_meanwhile(*given: Any) -> Plan:
+        plan = real(*given)
+        if not again:  # the plan was brought from elsewhere
+            path.write_text(dump_plan(plan))
+        texts.append(decide(path))
+        return plan
+
+    monkeypatch.setattr(pipeline.analysis, "make_plan", decide_meanwhile)
+    result = redact(command, clip, "-o", out, "--overwrite")
+    assert (result.code, "was changed while" in result.err) == (6, True)
+    assert path.read_text() == texts[0]
+    assert list((out / "release").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["render", "program", "sign off"])
+def test_a_repair_is_kept_in_the_plan_that_was_given_and_in_no_other(
+    how: str, case: Case, redact: Redact, see: Callable[[Any], None], tmp_path: Path
+) -> None:
+    see(Recogniser())
+    case.change(lambda data: data.update(tracks=data["tracks"][:1]))
+    given = tmp_path / "second" / "private" / "second.plan.json"
+    given.parent.mkdir(parents=True)
+    given.write_bytes(case.plan.read_bytes())
+    text = decide(case.plan)
+    if how == "render":
+        assert redact("render", given, "-o", case.out).code == 0
+    elif how == "program":
+        outcome = program.render(given, case.out)
+        assert len(outcome.plan.tracks) == 2
+        assert program.render(load_plan(text), tmp_path / "third").plan.tracks == outcome.plan.tracks
+        assert not list((tmp_path / "third" / "private").glob("*.plan.json"))
+    else:
+        sign_off(given, case.out)
+    assert case.plan.read_text() == text
+    assert [track.origin for track in load_plan(given.read_text()).tracks] == ["detection", "verification"]
+
+
+def sign_off(path: Path, out: Path) -> None:
+    """Sign a plan off whose copy is released elsewhere."""
+    file = PlanFile(path)
+    plan = file.read()
+    clip = Path(plan.source.path)
+    line = excerpts.find_timeline(plan, path, clip, lambda *_: None)
+    desk = Desk(file, plan, clip, custody.locate_workspace(out), line, "Ana", False, lambda _: [Recogniser()])
+    with Session(desk) as session:
+        job = session.sign_off(0, "Ana", False, False)
+        while job.running:
+            time.sleep(0.01)
+        assert job.error is None
 
 
 def test_a_repair_does_not_throw_decisions_away(case: Case, monkeypatch: pytest.MonkeyPatch, redact: Redact) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from redact.cli.options import options
 from redact.cli.results import print_path
 from redact.errors import OutputError, UsageError
 from redact.plan import ASKED_FOR, LABELS, Settings, Source
@@ -36,15 +37,38 @@ DETECTIONS = click.option(
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--format", "form", required=True, type=click.Choice(("mot", "coco", "cvat")), help="How it is written.")
 @click.option("-o", "output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The file.")
-@click.option("--overwrite", is_flag=True, help="Replace existing files.")
-def export_command(plan: Path, form: str, output: Path, overwrite: bool) -> None:
+@options("overwrite")
+def export_command(plan: Path, form: str, output: Path, overwrite: bool | None) -> None:
     """Write the tracks of PLAN for other programs: MOT Challenge CSV, COCO video JSON or CVAT XML."""
     from redact import custody, exchange, pipeline
 
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already.", "Use --overwrite to replace it, or choose another name.")
-    custody.write_private(output, exchange.write(pipeline.read_plan(plan), form).encode())
+    read = pipeline.read_plan(plan)
+    _check_output(output, form, bool(overwrite), (plan, Path(read.source.path)))
+    custody.write_private(output, exchange.write(read, form).encode())
     print_path(output)
+
+
+def _check_output(output: Path, form: str, overwrite: bool, used: Sequence[Path]) -> None:
+    """Refuse a file that is not for tracks.
+
+    Raises:
+        UsageError: its name is not that of such a file.
+        OutputError: it may not be replaced, or would lie among checked copies.
+    """
+    from redact import custody, exchange
+
+    if exchange.SUFFIXES.get(output.suffix.lower()) != form:
+        fitting = " or ".join(suffix for suffix, other in exchange.SUFFIXES.items() if other == form)
+        raise UsageError(f"Tracks as {form} go to a {fitting} file, not to {output.name}.")
+    custody.check_apart(output)
+    if not output.exists():
+        return
+    own = output.name.endswith((".plan.json", custody.STATEMENT_SUFFIX))
+    own |= any(custody.is_private(folder) for folder in output.resolve().parents)
+    if own or any(path.exists() and output.samefile(path) for path in used):
+        raise OutputError(f"{output} is of a run, and is never replaced by tracks.", "Choose another name.")
+    if not overwrite:
+        raise OutputError(f"{output} exists already.", "Use --overwrite to replace it, or choose another name.")
 
 
 @click.command("import")

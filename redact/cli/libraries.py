@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from redact.cli.options import JSON, REGION, REGIONS, Time, regions_from
+from redact.cli.options import JSON, REGION, REGIONS, Time, options, regions_from
 from redact.errors import DependencyError, UsageError
 
 
@@ -78,13 +78,13 @@ def camera_group() -> None:
 )
 @REGION
 @REGIONS
-@click.option("--overwrite", is_flag=True, help="Replace existing files.")
-def camera_add(name: str, clip: Path, region: tuple[str, ...], regions: Path | None, overwrite: bool) -> None:
+@options("overwrite")
+def camera_add(name: str, clip: Path, region: tuple[str, ...], regions: Path | None, overwrite: bool | None) -> None:
     """Keep regions for all clips of the camera NAME."""
     from redact import cameras, media
 
     height, width = media.frame_at(clip, Fraction(0)).picture.shape[:2]
-    cameras.save(name, width, height, regions_from(region, regions, None), overwrite=overwrite)
+    cameras.save(name, width, height, regions_from(region, regions, None), overwrite=bool(overwrite))
     click.echo(f"{name} is kept, for pictures of {width}x{height}")
 
 

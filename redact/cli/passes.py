@@ -134,13 +134,14 @@ def render_command(plan: Path, output: Path, clip: Path | None, as_json: bool, *
     """Cover what PLAN says, check the copy, and release it in OUT/release."""
     from redact import custody, pipeline
 
+    kept = pipeline.KeptPlan(plan)
     read = pipeline.read_plan(plan)
     read = read.with_settings(settings_from(read.settings.without_permissions(), given))
     with Bars() as bars:
         space = custody.open_workspace(output)
         with custody.hold(space):
             outcome = pipeline.release(
-                read, clip or Path(read.source.path), space, pipeline.load_eyes(read.settings), bars
+                read, clip or Path(read.source.path), space, pipeline.load_eyes(read.settings), bars, kept=kept
             )
     if as_json:
         click.echo(json.dumps(outcome_json(outcome), indent=1))
@@ -225,8 +226,7 @@ def _sheet_path(plan: Path, output: Path | None, tracks: bool, uncovered: bool) 
     path = output or beside
     if path.suffix.lower() != ".png":
         raise UsageError(f"A sheet is a .png file, not {path.name}.")
-    if custody.is_release(path.resolve().parent):
-        raise OutputError(f"{path.parent} is for checked copies alone; a sheet is none.", "Choose another folder.")
+    custody.check_apart(path)
     if path != beside and os.path.exists(path):
         raise OutputError(f"{path} exists already.", "Choose another name, or remove it.")
     return path

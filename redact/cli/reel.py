@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from redact.cli.options import JSON, Bars
-from redact.cli.results import print_path
-from redact.errors import DependencyError
+from redact.cli.results import needing, print_path
 from redact.plan import Settings
 from redact.records import to_plain
 
@@ -35,13 +34,8 @@ FILE = click.Path(path_type=Path)
 @JSON
 def reel_command(output: Path, as_json: bool, **given: Any) -> None:
     """Join released copies of OUT into one film: cards, captions, a sound track. It is searched for faces first."""
-    try:
+    with needing("reel", "Making a film"):
         from redact import reel
-    except ImportError as error:
-        raise DependencyError(
-            f"Making a film needs a package that is not installed: {error.name}.",
-            "Install it with `pip install 'redact[reel]'`.",
-        ) from error
     from redact import custody, pipeline
 
     wish = reel.Wish(**{name: value for name, value in given.items() if value is not None})

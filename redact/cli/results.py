@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from redact.errors import RedactError
+from redact.errors import DependencyError, RedactError
 from redact.plan import Plan, Verdict
 from redact.records import to_plain
 
@@ -25,6 +26,22 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Say which optional packages to install where the block cannot import one.
+
+    Raises:
+        DependencyError: it cannot.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise DependencyError(
+            f"{what} needs a package that is not installed: {error.name}.",
+            f"Install it with `pip install 'redact[{extra}]'`.",
+        ) from error
+
+
 def print_path(path: Path) -> None:
     """Print where something is: readably for a person, to the byte for programs."""
     click.echo(shown(str(path)) if sys.stdout.isatty() else os.fsencode(path))
@@ -35,7 +52,8 @@ def say_skipped(skipped: Mapping[Path, str]) -> None:
     for path, reason in list(skipped.items())[:MOST_SKIPPED]:
         click.echo(shown(f"redact: skipped {path}: {reason}"), err=True)
     if len(skipped) > MOST_SKIPPED:
-        click.echo(f"redact: skipped {len(skipped) - MOST_SKIPPED} more files, see `redact status --json`", err=True)
+        more = len(skipped) - MOST_SKIPPED
+        click.echo(f"redact: skipped {more} more files, see `redact status OUT --json`", err=True)
 
 
 def tell(result: Result, as_json: bool) -> int:

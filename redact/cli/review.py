@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from redact.cli.options import DEFAULTS, MOVED_CLIP, TO_ANALYSE, Bars, options, settings_from
-from redact.errors import DependencyError, InputError, UsageError
+from redact.cli.results import needing
+from redact.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from redact.custody import Workspace
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     "output",
     type=click.Path(path_type=Path),
     metavar="OUT",
-    help="Folder for everything, where TARGET is a clip.",
+    help="Folder for everything, where TARGET is a clip, or a plan that is not in the folder of a run.",
 )
 @MOVED_CLIP
 @click.option("--by", "who", metavar="NAME", help="Your name, as it stands in the private record of decisions.")
@@ -46,13 +47,8 @@ def review_command(
     from redact import media
 
     media.prepare()  # while the rest is loaded
-    try:
+    with needing("review", "The review page"):
         from redact.review import server
-    except ImportError as error:
-        raise DependencyError(
-            f"The review page needs a package that is not installed: {error.name}.",
-            "Install it with `pip install 'redact[review]'`.",
-        ) from error
     from redact import custody, excerpts, pipeline
     from redact.review.session import Desk
     from redact.review.shelf import Shelf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from redact.custody.folders import (
     COPY_SUFFIXES,
     Workspace,
+    check_apart,
     copy_path,
     hold,
     is_held,
@@ -37,6 +38,7 @@ __all__ = [
     "LogReport",
     "Released",
     "Workspace",
+    "check_apart",
     "copy_path",
     "describe_checks",
     "find_released",

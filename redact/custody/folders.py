@@ -60,6 +60,16 @@ def is_release(folder: Path) -> bool:
     return folder.name == "release" and is_private(folder.with_name("private"))
 
 
+def check_apart(path: Path) -> None:
+    """Refuse a file that would lie among checked copies, for it is none.
+
+    Raises:
+        OutputError: it would.
+    """
+    if any(is_release(folder) for folder in (path.parent.resolve() / path.name).parents):
+        raise OutputError(f"{path.parent} is for checked copies alone.", "Choose another folder.")
+
+
 def open_workspace(output: Path) -> Workspace:
     """Return the folders for an output, made where they are missing.
 

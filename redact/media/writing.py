@@ -52,7 +52,7 @@ class FrameWriter:
     The same pictures, times and settings give the same bytes. The file is removed if the block is left by an error.
 
     Args:
-        path: the file to write; it must not exist.
+        path: the file to write; what is there is replaced.
         like: whose rate, time base and colours the copy takes, as a reader.
         crf: constant rate factor.
         sound: the sound to encode beside the pictures.
@@ -233,7 +233,7 @@ class StillWriter:
     """Writes one picture as PNG and nothing else. A context manager like `FrameWriter`, which it stands in for.
 
     Args:
-        path: the file to write; it must not exist.
+        path: the file to write; what is there is replaced.
 
     Raises:
         OutputError: the file cannot be written.
