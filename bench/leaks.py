@@ -103,7 +103,7 @@ MECHANISMS: dict[str, Callable[[], list[Replacement]]] = {
     "second-look": lambda: [(second_look, "EVERY_FRAME", ()), (second_look, "SPREAD", ())],
     "taking-turns": lambda: [(looking, "cheap_looks", _first(looking.cheap_looks))],
     "scheduling": lambda: [(looking, "RARE_KEY_S", looking.KEY_S)],
-    "judge": lambda: [(room, "is_asked", lambda seen: False) for room in (following, second_look)],
+    "judge": lambda: [(room, "to_ask", lambda seen, name: []) for room in (following, second_look)],
     "holding": lambda: [(stillness, "HOLD_S", Fraction(0))],
 }
 

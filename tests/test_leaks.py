@@ -130,7 +130,7 @@ def watch(clip: Path, mechanism: str | None, monkeypatch: pytest.MonkeyPatch) ->
         seen = analysis.look(clip, settings, [eyes], lambda *_: None)
         first = eyes.taken()
         unsure = [Detection(0, geometry.Box(0, 0, 60, 60), "face", 0.4, eyes.name)]
-        asked = following.is_asked(unsure) or second_look.is_asked(unsure)
+        asked = bool(following.to_ask(unsure, eyes.name) or second_look.to_ask(unsure, eyes.name))
         chains = analysis.follow(clip, seen.detections, seen.timeline, settings, [eyes], lambda *_: None)
         small = eyes.taken()
         with Crew() as crew:

@@ -30,7 +30,7 @@ def plan(out: Path) -> Path:
     "command",
     [
         "run CLIP -o LONG.mp4", "run LONG.mp4 -o NEW", "run CLIP -o NEW --audio LONG", "status LONG", "review LONG",
-        "doctor LONG", "bundle LONG", "export PLAN --format mot -o LONG", "camera add x --clip LONG",
+        "doctor LONG", "bundle LONG", "export PLAN --format mot -o LONG.csv", "camera add x --clip LONG",
     ],
 )  # fmt: skip
 def test_a_name_that_is_too_long_ends_with_6_and_is_told(
