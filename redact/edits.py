@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from redact.errors import UsageError
-from redact.geometry import Box
+from redact.geometry import Box, covered_share
 from redact.keyframes import move_box, prolong_track, sides, unite_boxes
 from redact.plan import FARTHEST, LABELS, LONGEST_NAME, Doubt, Edit, Plan, Settings, Source, Track
 
@@ -33,9 +33,7 @@ class By:
             raise UsageError(f"Who decides needs a name of one line and at most {LONGEST_NAME} letters.")
 
 
-def widen(
-    plan: Plan, ids: Collection[int], share: float, by: By, first: int | None = None, last: int | None = None
-) -> Plan:
+def widen(plan: Plan, ids: Collection[int], share: float, by: By) -> Plan:
     """Return a plan in which boxes reach farther out on every side.
 
     Args:
@@ -43,25 +41,15 @@ def widen(
         ids: of the tracks.
         share: of its width and height by which each side of a box is moved outward.
         by: who does it.
-        first: the first frame in which that is done; None for that of the track.
-        last: the last one; None for that of the track.
 
     Raises:
-        UsageError: a track is not there, the share is out of bounds, or no box lies in these frames.
+        UsageError: a track is not there, or the share is out of bounds.
     """
     if not LEAST_WIDENING <= share <= MOST_WIDENING:
         raise UsageError(f"A box can be widened by {LEAST_WIDENING:.0%} to {MOST_WIDENING:.0%} at once.")
 
     def wider(track: Track) -> Track:
-        a = track.first if first is None else max(first, track.first)
-        b = track.last if last is None else min(last, track.last)
-        if a > b:
-            raise UsageError(f"Track {track.id} is not in these frames; nothing was widened.")
-        boxes = [
-            _bounded(box.grow(share, share, share, share)) if a <= n <= b else box
-            for n, box in enumerate(track.boxes, track.first)
-        ]
-        return replace(track, boxes=tuple(boxes))
+        return replace(track, boxes=tuple(_bounded(box.grow(share, share, share, share)) for box in track.boxes))
 
     return _edited(plan, by, f"widened {_named(ids)} by {share:.0%}", _changed(plan, ids, wider))
 
@@ -200,7 +188,7 @@ def move(plan: Plan, id: int, frame: int, box: Box, by: By) -> Plan:
     if track.origin != PERSON:
         raise UsageError(
             f"Track {id} was found by the program: it can be widened, but not moved, for that would uncover.",
-            "Draw a region beside it, or remove it with a reason.",
+            "Draw a region beside it, or let it be shown, with the reason.",
         )
     if not track.first <= frame <= track.last:
         raise UsageError(f"Track {id} is not in frame {frame}.")
@@ -258,7 +246,7 @@ def check_cut(plan: Plan, first: int, last: int) -> None:
 
 
 def cut(plan: Plan, source: Source, settings: Settings, by: By) -> Plan:
-    """Return a plan of a shorter excerpt of the same clip.
+    """Return a plan of a shorter excerpt of the same clip. Of tracks and doubts what lies in it is left.
 
     Args:
         plan: to change.
@@ -272,7 +260,7 @@ def cut(plan: Plan, source: Source, settings: Settings, by: By) -> Plan:
         boxes = track.boxes[max(first - track.first, 0) : max(end - track.first, 0)]
         if boxes:
             tracks.append(replace(track, first=max(track.first, first), boxes=boxes))
-    doubts = tuple(d for d in plan.doubts if first <= d.first and d.last < end)
+    doubts = tuple(_cut_doubt(plan, d, first, end - 1) for d in plan.doubts if first <= d.last and d.first < end)
     what = f"cut the excerpt to frames {first} to {end - 1}"
     return replace(_edited(plan, by, what, tracks), source=source, settings=settings, doubts=doubts)
 
@@ -313,6 +301,13 @@ def chosen(plan: Plan, ids: Collection[int]) -> list[Track]:
     return list(found.values())
 
 
+def subject(plan: Plan, doubt: Doubt) -> int | None:
+    """Return the track that a doubt is about: the one that covers its box best in its frame."""
+    here = at(plan, doubt.frame).tracks
+    best = max(here, key=lambda t: covered_share(doubt.box, t.boxes[0]), default=None)
+    return best.id if best and covered_share(doubt.box, best.boxes[0]) > 0 else None
+
+
 def check_frame(plan: Plan, frame: int) -> None:
     """Refuse a frame that is not in the excerpt.
 
@@ -333,6 +328,14 @@ def _changed(plan: Plan, ids: Collection[int], change: Callable[[Track], Track])
     """Return the tracks of a plan, some of them changed."""
     wanted = {track.id for track in chosen(plan, ids)}
     return tuple(change(track) if track.id in wanted else track for track in plan.tracks)
+
+
+def _cut_doubt(plan: Plan, doubt: Doubt, first: int, last: int) -> Doubt:
+    """Return a doubt about the frames from one to another only; its box is that of its track where its frame moves."""
+    frame = min(max(doubt.frame, first), last)
+    about = subject(plan, doubt) if frame != doubt.frame else None
+    box = next((track.boxes[0] for track in at(plan, frame).tracks if track.id == about), doubt.box)
+    return replace(doubt, first=max(doubt.first, first), last=min(doubt.last, last), frame=frame, box=box)
 
 
 def _next(plan: Plan) -> int:

@@ -18,7 +18,7 @@ from redact.plan import Plan
 from redact.records import load_plan
 from redact.review import server
 from redact.review.session import Desk
-from redact.review.shelf import Shelf
+from redact.review.shelf import MakeDesk, Shelf
 from redact.review.store import PlanFile
 
 
@@ -80,9 +80,8 @@ class Client:
         return job
 
 
-@contextmanager
-def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
-    """Serve the review of the plans in a folder, and end it afterwards."""
+def desk_maker(out: Path, never_show: bool = False) -> MakeDesk:
+    """Return what makes the desks of the plans in a folder."""
 
     def make_desk(file: PlanFile, plan: Plan) -> Desk:
         clip = Path(plan.source.path)
@@ -90,6 +89,12 @@ def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
         space = custody.locate_workspace(out)
         return Desk(file, plan, clip, space, timeline, "Ana", never_show, detectors.load_detectors)
 
+    return make_desk
+
+
+@contextmanager
+def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
+    """Serve the review of the plans in a folder, and end it afterwards."""
     paths = sorted((out / "private").glob("*.plan.json"))
     links: list[str] = []
     listening = threading.Event()
@@ -98,7 +103,7 @@ def serving(out: Path, never_show: bool = False) -> Iterator[Client]:
         links.append(link)
         listening.set()
 
-    with Shelf(paths, make_desk) as shelf:
+    with Shelf(paths, desk_maker(out, never_show)) as shelf:
         served = server.make_server(shelf, opened)
         thread = threading.Thread(target=served.run)
         thread.start()

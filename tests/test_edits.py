@@ -106,8 +106,9 @@ def test_to_show_needs_a_name_and_a_reason_and_stays_in_the_plan() -> None:
 def test_what_the_program_found_is_neither_removed_nor_moved() -> None:
     with pytest.raises(UsageError, match="found by the program"):
         edits.remove(PLAN, [1, 3], BY)
-    with pytest.raises(UsageError, match="found by the program"):
+    with pytest.raises(UsageError, match="found by the program") as refused:
         edits.move(PLAN, 1, 12, Box(0, 0, 9, 9), BY)
+    assert "remove" not in refused.value.advice  # which is refused as well
 
 
 def test_a_drawn_track_moves_in_straight_lines_between_its_key_frames() -> None:
@@ -136,7 +137,6 @@ def test_between_its_key_frames_a_track_is_where_a_straight_line_has_it(corners:
     [
         lambda: edits.widen(PLAN, [1], 0.0, BY),
         lambda: edits.widen(PLAN, [1], 5.0, BY),
-        lambda: edits.widen(PLAN, [1], 0.1, BY, 30, 35),
         lambda: edits.widen(PLAN, [9], 0.1, BY),
         lambda: edits.widen(PLAN, [], 0.1, BY),
         lambda: edits.extend(PLAN, [1], 45, BY),
@@ -180,6 +180,33 @@ def test_a_shorter_excerpt_holds_what_lies_in_it() -> None:
     assert [(t.id, t.first, t.last) for t in cut.tracks] == [(1, 12, 19), (3, 12, 21)]
     assert cut.tracks[0].boxes == FOUND.boxes[2:]
     assert cut.doubts == (DOUBT,)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "left"),
+    [
+        (5, 9, ()),
+        (5, 10, (Doubt(10, 10, 10, FOUND.boxes[0], "seen once", 0.6),)),
+        (5, 11, (Doubt(10, 11, 11, FOUND.boxes[1], "seen once", 0.6),)),
+        (16, 30, (Doubt(16, 18, 16, FOUND.boxes[6], "seen once", 0.6),)),
+        (18, 30, (Doubt(18, 18, 18, FOUND.boxes[8], "seen once", 0.6),)),
+        (19, 30, ()),
+        (14, 16, (Doubt(14, 16, 15, FOUND.boxes[5].grow(-0.1, -0.1, -0.1, -0.1), "seen once", 0.6),)),
+    ],
+)
+def test_a_doubt_that_reaches_into_a_shorter_excerpt_stays_in_doubt_with_what_it_is_about(
+    first: int, last: int, left: tuple[Doubt, ...]
+) -> None:
+    doubt = Doubt(10, 18, 15, FOUND.boxes[5].grow(-0.1, -0.1, -0.1, -0.1), "seen once", 0.6)
+    source = replace(SOURCE, first=first, frames=last - first + 1)
+    assert edits.cut(replace(PLAN, doubts=(doubt,)), source, Settings(), BY).doubts == left
+
+
+def test_a_doubt_about_what_no_track_covers_keeps_its_place_in_a_shorter_excerpt() -> None:
+    doubt = Doubt(10, 30, 13, Box(200, 200, 220, 220), "not covered", 0.6)
+    source = replace(SOURCE, first=20, frames=5)
+    cut = edits.cut(replace(PLAN, doubts=(doubt,)), source, Settings(), BY)
+    assert cut.doubts == (replace(doubt, first=20, last=24, frame=20),)
 
 
 def test_a_frame_alone_is_covered_as_in_the_whole_plan() -> None:

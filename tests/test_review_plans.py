@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from redact import edits
 from redact.plan import Plan
 from redact.records import dump_plan, load_plan
+from redact.review.session import Conflict, Desk
+from redact.review.shelf import Shelf
+from redact.review.store import PlanFile
 from tests.conftest import MadeClip
-from tests.serving import serving
+from tests.serving import desk_maker, serving
 
 pytestmark = pytest.mark.usefixtures("fake")
 
@@ -62,6 +66,26 @@ def test_a_tab_that_still_shows_the_clip_before_changes_nothing_in_the_other(out
         client.post("open", number=1)
         assert "meanwhile" in client.post("widen", 409, revision=revision, tracks=[1], share=0.2)["error"]
     assert plan_of(out, "b").edits == ()
+
+
+def test_what_is_changed_while_another_clip_is_opened_gives_no_leave_to_change_that_one(out: Path) -> None:
+    def widen(revision: int) -> None:
+        left.change(revision, lambda plan, by: edits.widen(plan, [1], 0.1, by))
+
+    def make_desk(file: PlanFile, plan: Plan) -> Desk:
+        if file.path.name.startswith("b"):
+            widen(0)
+            widen(1)
+        return make(file, plan)
+
+    make = desk_maker(out)
+    with Shelf(sorted((out / "private").glob("*.plan.json")), make_desk) as shelf:
+        left = shelf.session
+        shelf.open(1)
+        assert (left.revision, shelf.session.revision) == (2, 3)
+        with pytest.raises(Conflict):
+            widen(2)
+    assert [len(plan_of(out, name).edits) for name in "ab"] == [2, 0]
 
 
 def test_a_plan_that_cannot_be_opened_leaves_the_review_where_it_was(out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from redact.edits import at, chosen
+from redact.edits import at, chosen, subject
 from redact.errors import UsageError
 from redact.geometry import Box
 from redact.keyframes import key_frames
@@ -58,7 +58,7 @@ def state(session: Session) -> dict[str, Any]:
         "tracks": [_track(track, groups[track.id]) for track in plan.tracks],
         "doubts": [
             {"first": d.first, "last": d.last, "frame": d.frame, "box": sides(d.box), "reason": d.reason,
-             "risk": round(d.risk, 2), "track": session.subject(d)}
+             "risk": round(d.risk, 2), "track": subject(plan, d)}
             for d in plan.doubts
         ],
         "edits": edits(session)[-LATEST_EDITS:],
@@ -88,6 +88,8 @@ def picture(session: Session, frame: int, width: str | None) -> Response:
     if width is not None and not (width.isascii() and width.isdecimal() and len(width) < 6):
         raise UsageError("The width is a number of pixels.")
     plan, revision = session.now()
+    if not 0 <= frame - plan.source.first < plan.source.frames:  # a cut may have made it shorter
+        raise IndexError(f"frame {frame} is not in the excerpt")
     least = max(int(width), LEAST_WIDTH) if width else None
     data = session.frames.show(plan, frame, min(least, MOST_WIDTH) if least else None)
     session.seen.serve(frame)

@@ -58,7 +58,6 @@ class Gate:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        scope["redact.guarded"] = True
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

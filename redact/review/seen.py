@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redact.custody import write_private
 from redact.errors import PlanError
-from redact.plan import Source
+from redact.plan import Plan, Source
 from redact.sightings import Timeline
 
 
@@ -18,14 +18,16 @@ class Seen:
 
     Args:
         plan_path: the plan's file; what was seen in earlier sessions is kept beside it.
+        plan: any state of it. What was seen of another clip, or of another of its streams, does not count.
         timeline: the frames of the excerpt.
 
     Raises:
         PlanError: what was kept is damaged.
     """
 
-    def __init__(self, plan_path: Path, timeline: Timeline) -> None:
+    def __init__(self, plan_path: Path, plan: Plan, timeline: Timeline) -> None:
         self._path = plan_path.with_name(plan_path.name.removesuffix(".json").removesuffix(".plan") + ".seen.json")
+        self._of = {"sha256": plan.source.sha256, "stream": plan.settings.stream}
         self._first, self._length = timeline.first, len(timeline.times)
         self._served: set[int] = set()
         self._seen = bytearray(self._length)  # for each frame 1 where it was seen, else 0
@@ -44,7 +46,7 @@ class Seen:
             if new:
                 for n in new:
                     self._seen[n] = 1
-                write_private(self._path, json.dumps(self.runs()).encode())
+                write_private(self._path, json.dumps(self._of | {"seen": self.runs()}).encode())
 
     def count(self, source: Source) -> int:
         """Return how many frames of an excerpt were seen."""
@@ -73,11 +75,14 @@ class Seen:
     def _load(self) -> None:
         """Read what earlier sessions kept."""
         try:
-            runs = json.loads(self._path.read_text())
-            for first, last in runs:
+            kept = json.loads(self._path.read_text())
+            if any(kept[key] != value for key, value in self._of.items()):
+                return
+            for first, last in kept["seen"]:
                 begin, end = max(first - self._first, 0), min(last + 1 - self._first, self._length)
-                self._seen[begin:end] = b"\1" * (end - begin)
-        except (OSError, ValueError, TypeError) as error:
+                if begin < end:
+                    self._seen[begin:end] = b"\1" * (end - begin)
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise PlanError(
                 f"{self._path.name}, which says what was seen of the clip, is damaged.", "Remove that file."
             ) from error

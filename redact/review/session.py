@@ -18,7 +18,7 @@ from redact.edits import By
 from redact.errors import UsageError
 from redact.excerpts import cut_source
 from redact.frames import CoveredFrames
-from redact.geometry import Box, covered_share
+from redact.geometry import Box
 from redact.plan import Doubt, Plan, Review, Settings
 from redact.review.grouping import BODIES, group
 from redact.review.jobs import Job, Progress
@@ -67,25 +67,25 @@ class Session:
 
     Args:
         desk: what it works on.
-        revision: the number of the plan's first state.
 
     Raises:
         InputError: the clip cannot be read.
         PlanError: the plan is of another clip.
     """
 
-    def __init__(self, desk: Desk, revision: int = 0) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._lock = threading.RLock()
         self.plan = desk.plan
-        self.seen = Seen(desk.file.path, desk.timeline)
+        self.seen = Seen(desk.file.path, desk.plan, desk.timeline)
         self.frames = CoveredFrames(desk.clip, desk.plan, desk.timeline)
         self._drawn_here: set[int] = set()  # tracks that were drawn in this session
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
         self._grouped: tuple[tuple[tuple[int, str, int, int], ...], int, dict[int, int]] = ((), 0, {})
         self.wardrobe = Wardrobe(self.frames)
-        self.revision = revision
+        self.revision = 0
+        self._ended = False
         self.job: Job | None = None
         custody.record(desk.space, "review", {"clip": desk.clip.name, "by": desk.who})
 
@@ -100,6 +100,12 @@ class Session:
         self.wardrobe.stop()
         self.frames.__exit__(kind, error, trace)
         self.desk.file.__exit__(kind, error, trace)
+
+    def end(self) -> int:
+        """Refuse every further change, and return the revision of the last one."""
+        with self._lock:
+            self._ended = True
+            return self.revision
 
     def by(self, who: str | None = None) -> By:
         """Return who makes a change, now."""
@@ -186,7 +192,8 @@ class Session:
             def work(progress: Progress) -> dict[str, Any]:
                 first, boxes = follow_box(box, frame, self.desk.timeline, self.frames.between, progress)
                 with self._lock:
-                    self._check(self.revision)
+                    if self.plan.source != source:
+                        raise Conflict("The excerpt was changed meanwhile; nothing was followed.")
                     last = min(first + len(boxes), source.first + source.frames)
                     held = boxes[max(source.first - first, 0) : last - first]
                     begin = max(first, source.first)
@@ -208,14 +215,17 @@ class Session:
         """
         with self._lock:
             self._check(revision)
-            line, clip = self.desk.timeline, self.desk.clip
+            before = self.plan
+            edits.check_cut(before, first, last)
 
             def work(progress: Progress) -> dict[str, Any]:
-                made = cut_source(self.plan, clip, line, first, last, progress)
-                self.change(self.revision, lambda plan, by: edits.cut(plan, *made, by))
+                made = cut_source(before, self.desk.clip, self.desk.timeline, first, last, progress)
+                with self._lock:
+                    if (self.plan.source, self.plan.settings) != (before.source, before.settings):
+                        raise Conflict("The excerpt or the sound was changed meanwhile; nothing was cut.")
+                    self.change(self.revision, lambda plan, by: edits.cut(plan, *made, by))
                 return {}
 
-            edits.check_cut(self.plan, first, last)
             return self._begin("cut", work)
 
     def uncover(self, frame: int, id: int, grey: bool) -> tuple[bytes, Box]:
@@ -257,7 +267,7 @@ class Session:
                     try:
                         outcome = pipeline.release(
                             signed.with_settings(asked), self.desk.clip, self.desk.space, self.desk.eyes(asked),
-                            progress.named,
+                            progress.named, kept=pipeline.KeptPlan(self.desk.file.path),
                         )  # fmt: skip
                     finally:
                         self._take_repairs(signed)
@@ -291,12 +301,6 @@ class Session:
         edits.check_frame(self.plan, frame)
         if not box.clip(source.width, source.height):
             raise UsageError("What was drawn lies outside the picture.")
-
-    def subject(self, doubt: Doubt) -> int | None:
-        """Return the track that a doubt is about: the one that covers its box best in its frame."""
-        here = edits.at(self.plan, doubt.frame).tracks
-        best = max(here, key=lambda t: covered_share(doubt.box, t.boxes[0]), default=None)
-        return best.id if best and covered_share(doubt.box, best.boxes[0]) > 0 else None
 
     def groups(self, plan: Plan) -> dict[int, int]:
         """Return for each track of a plan that of the person it seems to be; see `grouping.group`.
@@ -343,6 +347,8 @@ class Session:
 
     def _check(self, revision: int) -> None:
         """Refuse a change of what is no longer so."""
+        if self._ended:
+            raise Conflict("Another clip is being reviewed now; this change was not made.")
         if self.job and self.job.running and self.job.kind == "release":
             raise Conflict("The copy is being made; the plan stays as it is until that is done.")
         if revision != self.revision:
@@ -352,10 +358,11 @@ class Session:
             raise Conflict("Another program has changed the plan; this change was not made.")
 
     def _take_repairs(self, signed: Plan) -> None:
-        """Go on with what was added to the plan while a copy of it was made; that can be undone like a change."""
+        """Go on with what was added to the plan while a copy of it was made; no undo or redo takes that away."""
         with self._lock:
             if self.desk.file.is_changed():
-                self._undo.append(signed)
+                self._undo.clear()
+                self._redo.clear()
                 self._save(self.desk.file.read().with_settings(signed.settings))
 
     def _take_from_disk(self) -> None:

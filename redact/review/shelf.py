@@ -80,17 +80,18 @@ class Shelf:
                 raise Conflict("Something is still being done for this clip.", "Wait for it to be done.")
             if number == self.number:
                 return
-            # Revisions go on, so that a tab that still shows the clip before cannot change this one by mistake.
-            opened = self._begin(number, self.session.revision + 1)
+            opened = self._begin(number)
             self.entries()
+            # Revisions go on, so that a tab that still shows the clip before cannot change this one by mistake.
+            opened.revision = self.session.end() + 1
             left, self.session, self.number = self.session, opened, number
             left.__exit__(None, None, None)
 
-    def _begin(self, number: int, revision: int = 0) -> Session:
+    def _begin(self, number: int) -> Session:
         """Return the review of a plan, which holds the plan's file."""
         with ExitStack() as stack:
             file = stack.enter_context(PlanFile(self._paths[number]))
-            session = Session(self._make_desk(file, file.read()), revision)
+            session = Session(self._make_desk(file, file.read()))
             stack.pop_all()
         return session
 

@@ -20,7 +20,6 @@ Body = dict[str, Any]
 
 MOST_AT_ONCE = 2000  # tracks or doubts
 MOST_SEEN = 2000  # frames that are said to be seen at once
-HOWS = ("accepted", "covered")  # what a doubt can be decided to be
 
 
 def grant(session: Session, wish: str, body: Body) -> Response:
@@ -42,8 +41,7 @@ def grant(session: Session, wish: str, body: Body) -> Response:
 
 
 def _widen(session: Session, plan: Plan, body: Body, by: By) -> Plan:
-    first, last = (_int(body, key) if key in body else None for key in ("first", "last"))
-    return edits.widen(plan, _ids(body), _real(body, "share"), by, first, last)
+    return edits.widen(plan, _ids(body), _real(body, "share"), by)
 
 
 def _extend(session: Session, plan: Plan, body: Body, by: By) -> Plan:
@@ -88,10 +86,7 @@ def _move(session: Session, plan: Plan, body: Body, by: By) -> Plan:
 
 
 def _settle(session: Session, plan: Plan, body: Body, by: By) -> Plan:
-    how = _text(body, "how")
-    if how not in HOWS:
-        raise UsageError(f"A doubt is {' or '.join(HOWS)}.")
-    return edits.settle(plan, [session.doubt(number) for number in _numbers(body, "doubts")], how, by)
+    return edits.settle(plan, [session.doubt(number) for number in _numbers(body, "doubts")], "accepted", by)
 
 
 def _mute(session: Session, plan: Plan, body: Body, by: By) -> Plan:

@@ -10,7 +10,8 @@ export class Changes {
     this.saving = 0;
   }
 
-  // Whether the change was made, once that is known.
+  // Whether the change was made, once that is known. Where a place in a list is named, `body` has the revision of that list:
+  // by the time it is sent another may stand there.
   make(wish, body) {
     this.line = this.line.then(() => this.#send(wish, body));
     return this.line;

@@ -26,20 +26,21 @@ export const keyMap = (DO) => [
 ];
 const SHOWN = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", "+": "+", "-": "−" };
 
-// Listen to the keys. `first` may take a key before the map does; `hold` and `release` are for the one that is held down.
+// Listen to the keys; of those that are held down only the arrows are taken again and again. `first` may take a key before the map does; `hold` and `release` are for the one that is held down.
 export function listen(keys, { first, hold, release }) {
   addEventListener("keydown", (event) => {
     if (event.target.closest("dialog, select, input:not([type=checkbox]):not([type=radio])")) return;
     if (event.altKey || event.metaKey) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (first(event, key)) { event.preventDefault(); return; }
-    if (key === "u" && !event.ctrlKey) { if (!event.repeat) hold(); return; }
+    const held = event.repeat && !key.startsWith("Arrow");
+    if (!held && first(event, key)) { event.preventDefault(); return; }
+    if (key === "u" && !event.ctrlKey) { if (!held) hold(); return; }
     if ((key === " " || key === "Enter") && event.target.closest("button, summary") && !event.ctrlKey) return;
     const plain = !/^[a-z]$/.test(key) && key.length === 1;
     const found = keys.find(([k, shift, ctrl]) => k === key && (plain || !!shift === event.shiftKey) && !!ctrl === event.ctrlKey);
     if (!found || !found[3]) return;
     event.preventDefault();
-    found[3]();
+    if (!held) found[3]();
   });
   addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "u") release(); });
 }

@@ -168,7 +168,7 @@ function around({ first, last }) {
 }
 
 async function settle(doubts) {
-  if (!await change("settle", { doubts, how: "accepted" })) return;
+  if (!await change("settle", { revision: state.revision, doubts })) return;
   if (state.doubts.length) goDoubt(current); else viewer.pause();
 }
 
@@ -212,7 +212,7 @@ const DO = {
     const now = doubt();
     if (!now) return;
     const [x0, y0, x1, y1] = now.box, w = (x1 - x0) * 0.35, h = (y1 - y0) * 0.35;
-    const body = { frame: now.frame, box: tidy([x0 - w, y0 - h, x1 + w, y1 + h]), label: "head", name: now.reason.slice(0, 100), doubt: current };
+    const body = { revision: state.revision, frame: now.frame, box: tidy([x0 - w, y0 - h, x1 + w, y1 + h]), label: "head", name: now.reason.slice(0, 100), doubt: current };
     if (await work("follow", body, "Following what is in doubt") && state.doubts.length) goDoubt(current);
   },
   widen: () => need() && change("widen", { tracks: ids(), share: WIDER }),
@@ -290,8 +290,10 @@ const DO = {
   signoff: async () => {
     viewer.pause();
     try {
+      await changes.line;
       await viewer.report();
-      openSignoff(state, await getJson("/api/edits"), clip.who, (n) => viewer.time(n));
+      const listed = state;  // before the edits: were it newer than they are, a change would be signed that is not listed
+      openSignoff(listed, await getJson("/api/edits"), clip.who, (n) => viewer.time(n));
     } catch (error) { await fail(error); }
   },
 };
@@ -340,7 +342,7 @@ async function begin() {
     pick(wanted, add);
     if (jumpTo) { viewer.pause(); viewer.go(Math.min(...wanted.map((id) => track(id).first))); }
   } });
-  sound = new Sound({ change, frame: () => viewer.frame, seek: (ms) => { viewer.pause(); viewer.go(viewer.frameAt(ms)); },
+  sound = new Sound({ change, revision: () => state.revision, frame: () => viewer.frame, seek: (ms) => { viewer.pause(); viewer.go(viewer.frameAt(ms)); },
     first: () => viewer.time(state.first), end: () => viewer.time(state.first + state.frames - 1) + timeline.step });
   take(await getJson("/api/state"));
   viewer.frame = -1;
@@ -348,7 +350,7 @@ async function begin() {
   const buttons = { undo: DO.undo, redo: DO.redo, "help-open": DO.help, "signoff-open": DO.signoff, "zoom-in": DO.zoomIn, "zoom-out": DO.zoomOut,
     "draft-follow": DO.follow, "draft-frame": () => place(viewer.frame, viewer.frame), "draft-scene": () => place(...scene(viewer.frame)),
     "draft-clip": () => place(...viewer.limits), "draft-mark": DO.mark, "draft-cancel": () => setDraft(null), "draft-move": moveHere, "cut-in": DO.cutIn, "cut-out": DO.cutOut,
-    "signoff-yes": async () => { await viewer.report(); await signOff(state.revision, reload); }, "signoff-no": () => $("signoff").close(),
+    "signoff-yes": () => signOff(reload, DO.signoff), "signoff-no": () => $("signoff").close(),
     finish: async () => { viewer.pause(); viewer.ended = true; await post("/api/close", {}); $("signoff-result").prepend(element("p", "The review has ended. You can close this window.", { id: "ended" }));
       $("finish").hidden = $("next-clip").hidden = $("signoff-no").hidden = true; } };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;

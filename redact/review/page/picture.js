@@ -12,12 +12,11 @@ const COLOURS = { cover: "#5cc8ff", show: "#ff7b7b", drawn: "#a897ff", chosen: "
 export class Viewer {
   constructor(clip, on) {
     this.clip = clip;
-    this.on = on;                       // {frame(n), pick(id, add), drawn(box), moved(id, box), fail(error)}
+    this.on = on;                       // {frame(n), playing(on), pick(id, add), draft(draft), moved(id, box), seen(count), stale(), fail(error)}
     this.picture = document.getElementById("picture");
     this.overlay = document.getElementById("overlay");
     this.stage = document.getElementById("stage");
-    this.last = clip.first + clip.times.length - 1;
-    this.limits = [clip.first, this.last];
+    this.limits = [clip.first, clip.first + clip.times.length - 1];
     this.frame = clip.first;
     this.shown = null;                  // {frame, regions}
     this.kept = new Map();
@@ -117,8 +116,6 @@ export class Viewer {
   present(got) {
     this.shown = got;
     this.redraw();
-    const wide = Math.min(LEAST_SEEN, this.clip.width);
-    if (document.visibilityState === "visible" && !this.thumbs && this.picture.width >= wide) this.seen.add(got.frame);
   }
 
   redraw() {
@@ -130,6 +127,8 @@ export class Viewer {
     this.picture.getContext("2d").drawImage(bitmap, 0, 0);
     this.picture.setAttribute("aria-label", `Frame ${this.shown.frame}, covered, with ${this.shown.regions.length} regions`);
     this.picture.dataset.frame = this.shown.frame;
+    const whole = !this.thumbs && this.zoom === 1 && bitmap.width >= Math.min(LEAST_SEEN, this.clip.width);
+    if (whole && document.visibilityState === "visible") this.seen.add(this.shown.frame);
     this.paint();
   }
 

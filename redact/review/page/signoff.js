@@ -1,12 +1,16 @@
 // Signing off: what was decided, the progress of the copy, and what came of it.
 
-import { getJson, post } from "./api.js";
+import { getJson, post, Refused } from "./api.js";
 import { clock } from "./timeline.js";
 import { span } from "./sound.js";
 import { $, element } from "./words.js";
 
+const MOST_MISSED = 20;  // answers in a row, 0.3 s apart, without which it is no longer known what comes of a copy
+let listed;              // the revision of the plan whose decisions are listed
+
 // List what was decided.
 export function openSignoff(state, edits, who, time) {
+  listed = state.revision;
   const shown = state.tracks.filter((t) => t.action === "show");
   const drawn = state.tracks.filter((t) => t.origin === "person" && t.action === "cover");
   const list = $("signoff-list");
@@ -31,9 +35,9 @@ export function openSignoff(state, edits, who, time) {
   if (!$("signoff").open) $("signoff").showModal();
 }
 
-// Sign off what was listed, and show what comes of it.
-export async function signOff(revision, reload) {
-  const body = { revision, who: $("signoff-who").value, overwrite: $("signoff-overwrite").checked, allow_empty: $("signoff-empty").checked };
+// Sign off what was listed, and show what comes of it. Where that is no copy, `again` lists the plan as it is then.
+export async function signOff(reload, again) {
+  const body = { revision: listed, who: $("signoff-who").value, overwrite: $("signoff-overwrite").checked, allow_empty: $("signoff-empty").checked };
   $("signoff-yes").hidden = $("signoff-no").disabled = true;
   $("signoff-form").hidden = true;
   $("signoff-progress").hidden = false;
@@ -43,25 +47,29 @@ export async function signOff(revision, reload) {
     await post("/api/signoff", body);
     const job = await follow();
     await reload();
-    if (job.error) throw Object.assign(new Error(job.error.error), { advice: job.error.advice });
+    if (job.error) throw new Refused(400, job.error);
     showResult(job.result);
   } catch (error) {
-    result.replaceChildren(element("p", `Nothing was released. ${error.message}`, { className: "bad" }), element("p", error.advice || ""));
+    if (error.status) { await reload(); await again(); }
+    const what = error.status ? "Nothing was released." : "It is not known whether the copy was released: see the release folder.";
+    result.replaceChildren(element("p", `${what} ${error.message}`, { className: "bad" }), element("p", error.advice || ""));
     $("signoff-yes").hidden = $("signoff-form").hidden = false;
-    if (error.status === 409) await reload();
   }
   $("signoff-progress").hidden = true;
   $("signoff-no").disabled = false;
 }
 
+// An error of asking says nothing of the copy.
 async function follow() {
-  for (;;) {
-    const job = await getJson("/api/job");
+  for (let missed = 0; missed < MOST_MISSED; await new Promise((done) => setTimeout(done, 300))) {
+    const job = await getJson("/api/job").catch(() => null);
+    missed = job ? 0 : missed + 1;
+    if (!job) continue;
     $("signoff-title").textContent = { render: "Covering and encoding the copy", verify: "Decoding the copy and searching it for faces", "follow again": "Following what was found in the copy" }[job.title] || "Working";
     if (job.total) { $("signoff-bar").max = job.total; $("signoff-bar").value = job.done; } else $("signoff-bar").removeAttribute("value");
     if (!job.running) return job;
-    await new Promise((done) => setTimeout(done, 300));
   }
+  throw new Error("The review does not answer.");
 }
 
 function showResult({ copy, statement, checks }) {

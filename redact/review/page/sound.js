@@ -1,11 +1,11 @@
 // The sound of the copy: whether it is kept, and the parts that are muted. Nothing is ever played.
 
 import { clock } from "./timeline.js";
-import { $, element, say } from "./words.js";
+import { $, element, say, single } from "./words.js";
 
 export class Sound {
   constructor(on) {
-    this.on = on;        // {change(wish, body), frame(), seek(ms), first(), end()}
+    this.on = on;        // {change(wish, body), revision(), frame(), seek(ms), first(), end()}
     this.from = null;    // the frame from which on is to be muted, until the other end is named
     $("sound-keep").onchange = () => on.change("sound", { how: $("sound-keep").checked ? "keep" : "none" });
     $("sound-beep").onchange = () => on.change("sound", { how: $("sound-beep").checked ? "beep" : "silence" });
@@ -48,8 +48,9 @@ export class Sound {
     $("mute").title = audio === "none" ? "The copy has no sound: keep the clip's sound first" : "Mute from this frame, then to another (K)";
     $("muted").replaceChildren(...mute.map(([a, b], place) => {
       const item = element("li"), words = span([a, b], first, end);
+      const unmute = single(() => this.on.change("unmute", { revision: this.on.revision(), place }));
       item.append(element("button", words, { title: "Go there", onclick: () => this.on.seek(Math.max(a, first)) }),
-        element("button", "×", { title: `Let ${words} be heard again`, ariaLabel: `Let ${words} be heard again`, onclick: () => this.on.change("unmute", { place }) }));
+        element("button", "×", { title: `Let ${words} be heard again`, ariaLabel: `Let ${words} be heard again`, onclick: unmute }));
       return item;
     }));
   }

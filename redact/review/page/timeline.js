@@ -5,7 +5,7 @@ const NAMES = { face: "Person", head: "Person", person: "Person", text: "Text", 
 export class Timeline {
   constructor(clip, on) {
     this.clip = clip;
-    this.on = on;                     // {seek(n), pick(ids, add)}
+    this.on = on;                     // {seek(ms), pick(ids, add, jumpTo)}
     this.zoom = 1;
     this.begin = clip.times[0];
     const length = clip.times[clip.times.length - 1] - this.begin;

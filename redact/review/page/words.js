@@ -19,6 +19,9 @@ export function element(name, words, options = {}) {
   return made;
 }
 
+// What to do at a click, but not at the second of a double one: what was clicked may be gone, and another in its place.
+export const single = (action) => (event) => { if (event.detail < 2) action(); };
+
 export function button(words, key, action, options = {}) {
   const made = element("button", words, { title: key ? `${words} (${key})` : words, onclick: action, ...options });
   if (key) made.append(" ", element("kbd", key));
