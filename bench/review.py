@@ -220,7 +220,7 @@ def change(page: Page, begin: float) -> None:
     times: dict[str, list[float]] = {"edit": [], "undo": [], "doubt": []}
     for n in range(1, EDITS + 1):
         for name, wish, body in (("edit", "widen", {"tracks": [n], "share": 0.1}), ("undo", "undo", {}),
-                                 ("doubt", "settle", {"doubts": [0], "how": "accepted"})):  # fmt: skip
+                                 ("doubt", "settle", {"doubts": [0]})):  # fmt: skip
             asked = {"revision": json.loads(answer)["revision"], **body}
             answers: list[bytes] = []
             timed(

@@ -46,6 +46,11 @@ def open_signoff(page: Any) -> None:
     page.wait_for_selector("#signoff[open]")
 
 
+def leave_signoff(page: Any) -> None:
+    page.click("#signoff-no")
+    until(page, "!document.activeElement.closest('dialog')")  # which takes a moment
+
+
 def test_a_key_that_is_held_accepts_one_doubt_and_an_arrow_that_is_held_goes_on(page: Any, out: Path) -> None:
     for _ in range(3):
         page.keyboard.down("a")
@@ -60,18 +65,16 @@ def test_a_key_that_is_held_accepts_one_doubt_and_an_arrow_that_is_held_goes_on(
     page.keyboard.up("ArrowRight")
 
 
-@pytest.mark.parametrize(("key", "words"), [("a", "accepted"), ("c", "followed")])
-def test_a_doubt_is_not_decided_by_a_key_that_was_meant_for_the_one_before(
-    key: str, words: str, page: Any, out: Path
-) -> None:
+@pytest.mark.parametrize("keys", ["aaa", "ac", "cc"])
+def test_a_doubt_is_not_decided_by_a_key_that_was_meant_for_the_one_before(keys: str, page: Any, out: Path) -> None:
     page.evaluate(
-        """(key) => { for (let n = 0; n < 3; n++)
+        """(keys) => { for (const key of keys)
         document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); }""",
-        key,
+        keys,
     )
+    until(page, "/meanwhile|still being done/.test(document.querySelector('#toast').textContent)")
     until(page, "document.querySelector('#doubts-left').textContent === '3 doubts left'")
     idle(page)
-    assert "meanwhile" in page.inner_text("#toast") or "still being done" in page.inner_text("#toast")
     assert left(out) == [6, 10, 14]
 
 
@@ -122,7 +125,7 @@ def test_only_what_was_listed_is_signed_off(page: Any, out: Path) -> None:
     assert "a poster; decided by Bea" in page.inner_text("#signoff-list")
     assert page.inner_text("#signoff-result").startswith("Nothing was released.")
     assert (plan_in(out).review, released(out)) == (None, [])
-    page.click("#signoff-no")
+    leave_signoff(page)
     page.click('.piece[data-track="1"]', position={"x": 1, "y": 5})
     page.keyboard.press("h")  # cover again
     until(page, "!document.querySelector('.piece.shown')")
@@ -136,7 +139,7 @@ def test_a_copy_that_could_not_be_made_can_be_signed_off_otherwise_at_once(page:
     open_signoff(page)
     page.click("#signoff-yes")
     page.wait_for_selector("#finish:visible", timeout=60_000)
-    page.click("#signoff-no")
+    leave_signoff(page)
     open_signoff(page)
     page.click("#signoff-yes")
     until(page, "document.querySelector('#signoff-result').textContent.includes('exists already')")
@@ -181,7 +184,6 @@ def test_frames_count_as_seen_only_where_the_whole_picture_is_shown(page: Any) -
     frame(page, FRAMES - 1)
     open_signoff(page)  # which tells first what was seen
     assert page.inner_text("#seen-share") == f"{200 // FRAMES} % of the frames seen"  # the first doubt and frame 0
-    page.click("#signoff-no")
-    until(page, "!document.activeElement.closest('dialog')")
+    leave_signoff(page)
     page.keyboard.press("m")
     until(page, f"document.querySelector('#seen-share').textContent.startsWith('{300 // FRAMES} %')")
