@@ -71,6 +71,12 @@ def test_what_is_made_from_a_damaged_frame_is_damaged_on_both_sides_of_it(
     assert not any(f.damaged for f in seen[(number // KEYS + 2) * KEYS :])  # a key frame that came later is whole again
 
 
+def test_what_is_remembered_of_key_frames_does_not_grow(tmp_path: Path) -> None:
+    with Decoder(write_with_beside(tmp_path / "whole.mkv")) as decoder:
+        assert sum(not frame.damaged for frame in decoder.frames()) == LONG
+        assert not decoder._keys
+
+
 def test_pictures_are_as_large_as_the_first_of_the_clip_wherever_the_excerpt_begins(tmp_path: Path) -> None:
     clip = tmp_path / "clip.ts"
     with av.open(str(clip), "w", format="mpegts") as file:

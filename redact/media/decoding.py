@@ -221,7 +221,8 @@ class Decoder:
         for frames, sound in self._chunks():
             broken = broken or not sound
             for frame in frames:
-                broken = frame.is_corrupt or (broken and not self._is_fresh(frame))
+                fresh = self._is_fresh(frame)
+                broken = frame.is_corrupt or (broken and not fresh)
                 run.append(_Raw(frame, frame, broken))
                 if frame.pict_type != PictureType.B:
                     yield from _with_beside(run)
@@ -230,16 +231,19 @@ class Decoder:
 
     def _is_fresh(self, frame: Any) -> bool:
         """Return whether a frame is a key frame that was read after the last data that could not be decoded."""
-        fresh = frame.key_frame and not self._keys.isdisjoint({frame.pts, None})  # what has no time stamp is not told
+        if not frame.key_frame:
+            return False
+        fresh = not self._keys.isdisjoint({frame.pts, None})  # what has no time stamp is not told
         self._keys.discard(frame.pts)
-        return bool(fresh)
+        return fresh
 
     def _chunks(self) -> Iterator[tuple[list[Any], bool]]:
         """Yield the frames that come out after each packet, and whether it was sound."""
         self._keys = set[int | None]()
         try:
             for packet in self._container.demux(self._stream):
-                self._keys |= {packet.pts} if packet.is_keyframe else set()
+                if packet.is_keyframe:
+                    self._keys.add(packet.pts)
                 try:
                     yield packet.decode(), not packet.is_corrupt
                 except av.error.EOFError:
