@@ -89,11 +89,12 @@ def chest_of(face: Detection, deep: float, wide: float) -> Box:
 
 def keep_best(rows: Rows) -> list[int]:
     """Return the numbers of the best row for each thing, best first (greedy non-maximum suppression)."""
-    rest = np.argsort(-rows[:, 4], kind="stable")
+    rest, areas = np.argsort(-rows[:, 4], kind="stable"), _areas(rows)
     kept: list[int] = []
     while len(rest):
-        kept.append(int(rest[0]))
-        rest = rest[1:][_overlaps(rows[rest[1:]], rows[rest[0]]) < SAME_IOU]
+        best, rest = int(rest[0]), rest[1:]
+        kept.append(best)
+        rest = rest[_overlaps(rows[rest], areas[rest], rows[best], areas[best]) < SAME_IOU]
     return kept
 
 
@@ -101,7 +102,8 @@ def joined(rows: Rows) -> Rows:
     """Return rows of which none would pass for another: those that would, as lines aslant, have become one."""
     at = 0
     while at < len(rows):
-        same = _overlaps(rows, rows[at]) >= SAME_IOU
+        areas = _areas(rows)
+        same = _overlaps(rows, areas, rows[at], areas[at]) >= SAME_IOU
         same[at] = True
         if same.sum() == 1:
             at += 1
@@ -111,11 +113,16 @@ def joined(rows: Rows) -> Rows:
     return rows
 
 
-def _overlaps(rows: Rows, row: Rows) -> Rows:
-    """Return the intersection of each of some rows with another over their union."""
+def _areas(rows: Rows) -> Rows:
+    """Return the areas of rows."""
+    return np.asarray(np.prod(rows[:, 2:4] - rows[:, :2], axis=1))
+
+
+def _overlaps(rows: Rows, areas: Rows, row: Rows, area: float) -> Rows:
+    """Return the intersection of each of some rows with another over their union; the areas are known already."""
     low, high = np.maximum(rows[:, :2], row[:2]), np.minimum(rows[:, 2:4], row[2:4])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
-    return np.asarray(shared / (np.prod(rows[:, 2:4] - rows[:, :2], axis=1) + np.prod(row[2:4] - row[:2]) - shared))
+    return np.asarray(shared / (areas + area - shared))
 
 
 def upright(picture: Picture, middle: Sequence[float], size: tuple[int, int], angle: float) -> Picture:
