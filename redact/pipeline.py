@@ -14,7 +14,6 @@ from redact.analysis import DAMAGED
 from redact.crew import PassProgress, Progress
 from redact.custody import Workspace
 from redact.detectors import Detector, load_others
-from redact.detectors.brought import BroughtDetector
 from redact.errors import InputError, OutputError, PlanError, ReviewRequired, VerificationError
 from redact.executors import Executor, Here
 from redact.media import hash_file, is_still
@@ -173,8 +172,7 @@ class KeptPlan:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._data = self._read()
+        self._file = custody.WatchedFile(path)
 
     def write(self, plan: Plan) -> None:
         """Write what has become of the plan.
@@ -182,21 +180,13 @@ class KeptPlan:
         Raises:
             OutputError: it was changed meanwhile, or cannot be written.
         """
-        if self._read() != self._data:
+        if self._file.is_changed():
             raise OutputError(
-                f"The plan {self._path} was changed while a run was at work on it. That change was kept; nothing was "
-                "released.",
+                f"The plan {self._file.path} was changed while a run was at work on it. That change was kept; nothing "
+                "was released.",
                 "Look at it in the review, then make the copy from it: `redact render PLAN -o OUT`.",
             )
-        self._data = to_bytes(dump_plan(plan))
-        custody.write_private(self._path, self._data)
-
-    def _read(self) -> bytes:
-        """Return what is on disk; nothing where no file is, or none that can be read."""
-        try:
-            return self._path.read_bytes()
-        except OSError:
-            return b""
+        self._file.write(to_bytes(dump_plan(plan)))
 
 
 def _remove(partial: Path) -> None:
@@ -292,6 +282,8 @@ def face_detectors(detectors: Sequence[Detector], settings: Settings) -> list[De
     """Return the detectors that look at a copy: all those of faces, where faces are covered."""
     if not analysis.covers_faces(settings):
         return []
+    from redact.detectors.brought import BroughtDetector
+
     eyes = (d for d in detectors if "face" in d.labels and not isinstance(d, BroughtDetector))  # that sees no picture
     return [*eyes, *load_others()]
 

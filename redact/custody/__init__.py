@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redact.custody.folders import (
     COPY_SUFFIXES,
+    WatchedFile,
     Workspace,
     check_apart,
     copy_path,
@@ -37,6 +38,7 @@ __all__ = [
     "STATEMENT_SUFFIX",
     "LogReport",
     "Released",
+    "WatchedFile",
     "Workspace",
     "check_apart",
     "copy_path",

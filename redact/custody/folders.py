@@ -163,6 +163,34 @@ def write_private(path: Path, data: bytes) -> None:
         raise unwritable(path, error) from error
 
 
+class WatchedFile:
+    """A private file of which it is known whether somebody else has changed it since it was read or written here.
+
+    Args:
+        path: the file; there may be none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._data = self._read()
+
+    def is_changed(self) -> bool:
+        """Return whether it was changed or removed by somebody else."""
+        return self._read() != self._data
+
+    def write(self, data: bytes) -> None:
+        """Write it, whatever is there; see `write_private`."""
+        write_private(self.path, data)
+        self._data = data
+
+    def _read(self) -> bytes:
+        """Return what is on disk; nothing where that cannot be read, which is never what was written."""
+        try:
+            return self.path.read_bytes()
+        except OSError:
+            return b""
+
+
 def suffix_of(still: bool) -> str:
     """Return the suffix of the copy of a clip, or of a still picture."""
     return COPY_SUFFIXES[still]

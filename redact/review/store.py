@@ -28,7 +28,7 @@ class PlanFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._hold = _hold(path)
-        self._data = b""
+        self._file = custody.WatchedFile(path)
         self._texts: Texts = {}
 
     def __enter__(self) -> PlanFile:
@@ -46,14 +46,14 @@ class PlanFile:
             InputError: there is none any more.
             PlanError: it is no plan.
         """
-        data = self._content()  # first: if another program writes between these lines, that is noticed later
+        file = custody.WatchedFile(self.path)  # first: if another program writes after this line, that is noticed later
         plan = pipeline.read_plan(self.path)
-        self._data = data
+        self._file = file
         return plan
 
     def is_changed(self) -> bool:
         """Return whether another program has changed or removed the file since it was read or written here."""
-        return self._content() != self._data
+        return self._file.is_changed()
 
     def write(self, plan: Plan) -> None:
         """Write a plan; after a crash the file holds it, or what it held before.
@@ -61,16 +61,7 @@ class PlanFile:
         Raises:
             OutputError: it cannot be written.
         """
-        data = to_bytes(dump_plan(plan, self._texts))
-        custody.write_private(self.path, data)
-        self._data = data
-
-    def _content(self) -> bytes:
-        """Return what is on disk; nothing where that cannot be read, which is never what was written."""
-        try:
-            return self.path.read_bytes()
-        except OSError:
-            return b""
+        self._file.write(to_bytes(dump_plan(plan, self._texts)))
 
 
 def _hold(plan_path: Path) -> int:
