@@ -73,9 +73,11 @@ class CoveredFrames:
             width: to make it smaller; it is never made larger.
 
         Raises:
-            IndexError: it is not in the excerpt.
+            IndexError: it is not in the plan's excerpt.
             InputError: the clip cannot be read.
         """
+        if not 0 <= frame - plan.source.first < plan.source.frames:  # the time line may be that of a longer one
+            raise IndexError(f"frame {frame} is not in the excerpt")
         here = edits.at(plan, frame)
         key = frame, width, here.tracks, here.settings.effect
         with self._lock:
