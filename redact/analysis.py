@@ -24,7 +24,7 @@ from redact.geometry import Box, covered_share
 from redact.looking import Gaze
 from redact.media import Digest, Frame, open_clip
 from redact.people import add_bodies, add_heads
-from redact.plan import ASKED_FOR, Detection, Looked, Plan, Settings, Track
+from redact.plan import ASKED_FOR, HEADS, Detection, Looked, Plan, Settings, Track
 from redact.regions import hold, place, sightings_of
 from redact.sightings import Part, Sightings, Timeline
 from redact.surveys import Stretch, Survey, frames_of
@@ -327,7 +327,7 @@ def _without_portraits(chains: Sequence[Sequence[Detection]], threshold: float) 
 
 def covers_faces(settings: Settings) -> bool:
     """Return whether faces are covered, alone or with their heads."""
-    return not {"face", "head"}.isdisjoint(settings.cover)
+    return not set(HEADS).isdisjoint(settings.cover)
 
 
 def _named(track: Track, chain: Sequence[Detection]) -> Track:

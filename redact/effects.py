@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.geometry import Box
-from redact.plan import Plan, Track
+from redact.plan import HEADS, Plan, Track
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 Values = NDArray[np.float32]
 
-ROUND_LABELS = ("face", "head")
 VEIL_SCALE = 4  # the veil is made at one quarter of the picture's size: at full size it costs four times as much
 KNOWN_SHARE = 0.5  # of such a pixel that must be uncovered for it to be known
 VEIL_SIGMA = 1.0  # in pixels of that quarter: smooths the steps of the pyramid, which show as a grid without it
@@ -73,7 +72,7 @@ def draw_mask(regions: Sequence[Region], width: int, height: int) -> Mask:
         seen = region.box.clip(width, height)
         if seen is None:
             continue
-        if region.label in ROUND_LABELS:
+        if region.label in HEADS:
             _draw_ellipse(mask, region.box, seen)
         else:
             mask[seen.y0 : seen.y1, seen.x0 : seen.x1] = 255

@@ -20,13 +20,12 @@ from typing import Any
 
 from redact.errors import InputError, UsageError
 from redact.geometry import Box, join
-from redact.plan import ASKED_FOR, FARTHEST, LABELS, Plan, Track
+from redact.plan import ASKED_FOR, FARTHEST, HEADS, LABELS, Plan, Track
 
 FORMATS = ("mot", "coco", "cvat")
 SUFFIXES = {".csv": "mot", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
 FIRST_CLASS = 101  # MOT's class of the first label: those below mean something else in MOT Challenge's own files
 LAST_FRAME = 10**8
-ROUND_LABELS = ("face", "head")  # what is covered by the ellipse in its box
 AROUND = (math.sqrt(2) - 1) / 2  # of a box's sides: grown so far, the ellipse in it holds the whole box
 MALFORMED = (
     *(ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
@@ -129,7 +128,7 @@ def add_tracks(plan: Plan, shapes: Iterable[Shape], by: str) -> tuple[Track, ...
         alone = list(group)
         for run in [alone] if alone[0].thing else [[shape] for shape in alone]:
             label, at, boxes = run[0].label, run[0].frame, _fill(run)
-            whole = tuple(_around(box) for box in boxes) if label in ROUND_LABELS else boxes
+            whole = tuple(_around(box) for box in boxes) if label in HEADS else boxes
             if known.isdisjoint({(label, at, boxes), (label, at, whole)}):
                 known.add((label, at, whole))
                 number += 1

@@ -11,9 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from redact.geometry import Box, join
-from redact.plan import Track
+from redact.plan import HEADS, Track
 
-HEADS = ("face", "head")
 UPPER = 0.35  # share of a person's height that holds the head, also of one who bends
 CLOSE = 0.75  # and of the shorter side: of one who is near the camera or cut off little more than the head shows
 LYING = 1.1  # times as wide as high: the head may be at either end

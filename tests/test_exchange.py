@@ -23,7 +23,7 @@ from redact.errors import InputError, UsageError
 from redact.exchange import FORMATS, Shape
 from redact.geometry import Box
 from redact.media import Frame, FrameReader
-from redact.plan import LABELS, Plan, Review, Settings, Source, Track
+from redact.plan import HEADS, LABELS, Plan, Review, Settings, Source, Track
 from redact.records import dump_plan, load_plan
 from redact.review.store import PlanFile
 from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip, Result
@@ -41,7 +41,7 @@ def plan_of(*tracks: Track) -> Plan:
 
 def whole(track: Track) -> tuple[Box, ...]:
     """Return what is covered so that the whole boxes of a track are: faces and heads are covered by ellipses."""
-    return tuple(map(exchange._around, track.boxes)) if track.label in exchange.ROUND_LABELS else track.boxes
+    return tuple(map(exchange._around, track.boxes)) if track.label in HEADS else track.boxes
 
 
 @some.composite

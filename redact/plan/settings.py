@@ -16,6 +16,7 @@ LEVELS = {
     "heads": ("head", "text", "code"),
     "people": ("head", "person", "text", "code"),
 }
+HEADS = ("face", "head")  # of these the ellipse in the box is covered
 ASKED_FOR = ("mark", "region")  # what is covered wherever it was asked for by an option of its own
 EFFECTS = ("blur", "solid", "mosaic")
 AUDIO = ("none", "keep")  # or the path of a file

@@ -13,9 +13,7 @@ from redact.errors import InputError
 from redact.frames import CoveredFrames
 from redact.geometry import Box
 from redact.likeness import Face, Vector
-from redact.plan import Track
-
-FACES = ("face", "head")
+from redact.plan import HEADS, Track
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Wardrobe:
 
     def look(self, tracks: Sequence[Track]) -> None:
         """Begin to look at the tracks of a plan that are of people, where that was not done yet."""
-        heads = [track for track in tracks if track.label in FACES and self._recogniser]
+        heads = [track for track in tracks if track.label in HEADS and self._recogniser]
         faces = {t.id: [_Place(*place) for place in likeness.places(t, heads)] for t in heads}
         wanted = {_Place(*place) for track in tracks for place in clothes.places(track)}.union(*faces.values())
         with self._lock:
