@@ -161,6 +161,15 @@ def test_a_line_grows_over_its_rim_and_further_at_its_ends() -> None:
     assert score == pytest.approx(0.9, abs=1e-4)
 
 
+def test_what_is_as_high_as_long_has_no_ends() -> None:
+    likely = np.zeros((200, 400), np.float32)
+    likely[80:120, 180:220] = 0.9
+    ((x0, y0, x1, y1, _),) = lines(likely, np.ones_like(likely))
+    assert 180 - x0 == pytest.approx(80 - y0)
+    assert 0.4 * 40 < 80 - y0 < 0.55 * 40
+    assert (x1 - 220, y1 - 120) == pytest.approx((180 - x0, 80 - y0))
+
+
 def test_what_is_as_high_as_walls_are_is_no_line() -> None:
     likely = np.zeros((200, 400), np.float32)
     likely[50:150, 50:350] = 0.9
