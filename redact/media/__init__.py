@@ -19,6 +19,7 @@ import cv2
 from redact.media.apart import ask_rights, list_contents, prepare
 from redact.media.files import Contents, hash_file
 from redact.media.frames import Colour, Digest, Frame, Picture
+from redact.media.heap import keep_freed
 from redact.media.hearing import SoundComparison, compare_sounds
 from redact.media.pixels import as_encoded
 from redact.media.reading import FrameReader, frame_at, holds_only_its_picture, open_clip, open_excerpt
@@ -53,6 +54,7 @@ __all__ = [
     "prepare",
 ]
 
+keep_freed()
 cv2.setNumThreads(1)  # pictures are worked on beside each other: its own threads share out less work than that costs
 av.logging.set_level(None)
 logging.getLogger("libav").setLevel(logging.CRITICAL)
