@@ -33,6 +33,21 @@ def find_timeline(plan: Plan, path: Path, clip: Path, progress: Progress) -> Tim
         begins, ends = plan.source.first, plan.source.first + plan.source.frames
         if source.sha256 == plan.source.sha256 and line.first <= begins and ends <= line.first + len(line.times):
             return line
+    return measure_timeline(plan, clip, progress)
+
+
+def measure_timeline(plan: Plan, clip: Path, progress: Progress) -> Timeline:
+    """Return the time line of a plan's excerpt, from the clip, which is decoded for it.
+
+    Args:
+        plan: of which excerpt.
+        clip: the file that it was made for.
+        progress: called with the frames done and the number of frames.
+
+    Raises:
+        InputError: the clip cannot be read.
+        PlanError: the clip is not the plan's.
+    """
     clock = Clock()
     with open_excerpt(plan, clip) as reader:
         for done, frame in enumerate(reader, start=1):

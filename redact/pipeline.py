@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from redact import analysis, custody, rendering, segments, sheets, surveys, verification
+from redact import analysis, custody, excerpts, rendering, segments, sheets, surveys, verification
 from redact import detectors as installed
 from redact.analysis import DAMAGED
 from redact.crew import PassProgress, Progress
@@ -256,9 +256,10 @@ def _repair(
 ) -> Plan:
     """Return the plan with the faces that were found, each followed through the clip, and keep it."""
     seen = [d for chain in findings.faces for d in chain]
-    given = clip, seen, findings.timeline, plan.settings, detectors
+    timeline = executor.submit(excerpts.measure_timeline, plan, clip, progress=progress("survey")).result()
+    given = clip, seen, timeline, plan.settings, detectors
     chains = executor.submit(analysis.follow_again, *given, progress=progress("follow again")).result()
-    repaired = analysis.add_faces(plan, chains, findings.timeline)
+    repaired = analysis.add_faces(plan, chains, timeline)
     if kept:
         kept.write(repaired)
     added = len(repaired.tracks) - len(plan.tracks)

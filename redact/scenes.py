@@ -39,9 +39,13 @@ class Scene:
 
     Points on a grid are followed by Lucas-Kanade flow and back; the motion is the one that most of those that return
     share (RANSAC; Fischler and Bolles, 1981).
+
+    Args:
+        cuts_only: measure the motion only where there may be a cut, which takes a third of the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cuts_only: bool = False) -> None:
+        self._cuts_only = cuts_only
         self.grey: NDArray[np.uint8] | None = None  # the last picture, small
         self._factor = 1.0  # how small
         self._usual = 0.0
@@ -50,7 +54,7 @@ class Scene:
         """Return how the camera moved, and whether this picture, the next in order, begins a new scene.
 
         The first is the map (2, 3) that brings points of the picture before into this one, in pixels of the picture; it
-        changes nothing where no motion of the whole can be told.
+        changes nothing where no motion of the whole can be told, or none is measured.
         """
         factor = self._factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
         size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
@@ -58,11 +62,10 @@ class Scene:
         before, self.grey = self.grey, np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
         if before is None:
             return np.eye(2, 3), False
-        moved = _shared_motion(before, self.grey)
-        if moved is None:
-            moved = _shared_shift(before, self.grey)
         change = _change(before, self.grey)
-        cut = moved is None and change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
+        may_be = change > max(CUT_LEVELS, CUT_FACTOR * self._usual)
+        moved = None if self._cuts_only and not may_be else _motion(before, self.grey)
+        cut = may_be and moved is None
         self._usual = max(AFTER_CUT * change if cut else change, 0.8 * self._usual)
         return self._in_pixels(moved), cut
 
@@ -88,6 +91,12 @@ class Scene:
 def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     """Return the mean difference of the thumbnails of two pictures, of 255."""
     return float(cv2.absdiff(to_thumbnail(before), to_thumbnail(after)).mean())
+
+
+def _motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the map (2, 3) of points from one small grey picture to the next, or None where they are of two scenes."""
+    moved = _shared_motion(before, after)
+    return _shared_shift(before, after) if moved is None else moved
 
 
 def _shared_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float64] | None:
@@ -133,10 +142,13 @@ class Clock:
 
     A scene that comes back at once has gone on: nothing is covered across a cut, and one black picture must not end the
     cover of whoever was seen before it.
+
+    Args:
+        cuts_only: as for `Scene`; the camera of the time line then stands still.
     """
 
-    def __init__(self) -> None:
-        self._scene = Scene()
+    def __init__(self, cuts_only: bool = False) -> None:
+        self._scene = Scene(cuts_only)
         self._first = 0
         self._times: list[Fraction] = []
         self._cuts: list[int] = []

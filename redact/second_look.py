@@ -16,7 +16,6 @@ from redact.detectors import Detector, detect, judge_among
 from redact.detectors.looks import Look
 from redact.plan import Check, Detection, Settings
 from redact.scenes import Clock
-from redact.sightings import Timeline
 from redact.tracking import is_denied, link, to_ask
 
 EVERY_FRAME = (Look(448, mirrored=True),)  # another size than the cheap looks at the clip
@@ -43,7 +42,7 @@ class SecondLook:
 
     def __init__(self, detectors: Sequence[Detector], settings: Settings, crew: Crew) -> None:
         self._detectors, self._settings, self._crew = detectors, settings, crew
-        self._clock, self._next = Clock(), Fraction(-1)
+        self._clock, self._next = Clock(cuts_only=True), Fraction(-1)
         self._waiting: deque[Future[list[Detection]]] = deque()  # looks that may not be done yet
         self._seen: list[Detection] = []  # by those that are
         self._looked = self._deep = 0
@@ -100,11 +99,6 @@ class SecondLook:
         """Return what all detectors see."""
         return detect(self._detectors, picture, frame, looks)
 
-    @property
-    def timeline(self) -> Timeline:
-        """The frames so far."""
-        return self._clock.timeline
-
     def found(self, again: Iterable[tuple[int, NDArray[np.uint8]]]) -> list[list[Detection]]:
         """Return the chains of sightings that are faces, as far as can be told, and are not covered.
 
@@ -114,7 +108,7 @@ class SecondLook:
         """
         while self._waiting:
             self._seen += self._waiting.popleft().result()
-        chains = link(self._seen, self.timeline, self._settings.copy_threshold)
+        chains = link(self._seen, self._clock.timeline, self._settings.copy_threshold)
         sure = [chain for chain in chains if self._is_sure(chain)]
         return [chain for chain in self._judged(sure, again) if not is_denied(chain)]
 

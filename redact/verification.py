@@ -31,7 +31,6 @@ from redact.media import (
 from redact.plan import UNHEARD, Check, Detection, Plan, Verdict
 from redact.residue import find_residue
 from redact.second_look import SecondLook
-from redact.sightings import Timeline
 
 BLOCK = 16  # pixels; coding error is judged by the mean over blocks of this size
 CRF_REFERENCE = 17  # the quality at which the two tolerances below were measured
@@ -85,12 +84,10 @@ class Findings:
     Attributes:
         verdict: the checks.
         faces: chains of sightings of faces that are not covered.
-        timeline: the frames in which they were seen.
     """
 
     verdict: Verdict
     faces: tuple[tuple[Detection, ...], ...]
-    timeline: Timeline
 
 
 def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], progress: Progress) -> Findings:
@@ -119,7 +116,7 @@ def verify(copy: Path, plan: Plan, clip: Path, detectors: Sequence[Detector], pr
             mute = [(a - plan.begin, b - plan.begin) for a, b in plan.settings.mute]
             checks += check_sound(copy, sound, mute, plan.settings.beep)
     verdict = Verdict((*checks, *_not_made(plan, sound is not None, bool(detectors))))
-    return Findings(verdict, tuple(tuple(chain) for chain in faces), look.timeline)
+    return Findings(verdict, tuple(tuple(chain) for chain in faces))
 
 
 def verify_alone(file: Path) -> Verdict:
@@ -176,10 +173,11 @@ def _measure(coverer: Coverer, source: Frame | None, copied: Frame | None) -> _A
     height, width = mask.shape
     apart = cv2.cvtColor(cv2.absdiff(expected, copied.picture)[:height, :width], cv2.COLOR_BGR2GRAY).astype(np.float32)
     # A block that is hardly covered (or hardly free) is judged with the other kind's pixels around it, not by a few.
-    worst_covered, worst_outside = (
-        float((_block_means(apart * kind) / np.maximum(_block_means(kind), 0.25)).max())
-        for kind in ((mask > 0).astype(np.float32), (mask == 0).astype(np.float32))
-    )
+    kind = (mask > 0).astype(np.float32)
+    share, whole = _block_means(kind), _block_means(np.ones_like(kind))
+    of_covered, of_all = _block_means(apart * kind), _block_means(apart)
+    worst_covered = float((of_covered / np.maximum(share, 0.25)).max())
+    worst_outside = float(((of_all - of_covered) / np.maximum(whole - share, 0.25)).max())
     return _Apart(decided, shown, worst_covered, worst_outside)
 
 

@@ -116,6 +116,16 @@ def test_a_camera_too_fast_to_measure_is_not_a_cut_on_every_frame(camera: Camera
     assert sum(cuts) <= 3
 
 
+@pytest.mark.parametrize("step", [0, 3, 9, 70])
+def test_where_only_cuts_are_wanted_they_are_the_same_and_the_camera_is_not_measured(step: int) -> None:
+    whole, only = Scene(), Scene(cuts_only=True)
+    pictures = [p for seed in (3, 4) for p, _ in filmed(ground(seed), lambda n: (300 + step * n, 500, 0, 1), 10)]
+    seen = [(whole.show(picture), only.show(picture)) for picture in pictures]
+    assert any(cut for (_, cut), _ in seen) == (step < 9)
+    assert [cut for (_, cut), _ in seen] == [cut for _, (_, cut) in seen]
+    assert step == 70 or all((moved == np.eye(2, 3)).all() for _, (moved, _) in seen)
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_flat_pictures_do_not_move_and_are_no_cuts(level: int) -> None:
     scene = Scene()
