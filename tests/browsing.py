@@ -83,3 +83,8 @@ def go(page: Any, number: int) -> None:
     page.fill("#frame", str(number))
     page.keyboard.press("Enter")
     frame(page, number)
+
+
+def look(page: Any) -> None:
+    """Wait until the doubt that is open was on the screen for long enough to be accepted."""
+    until(page, "document.querySelector('#doubt .accept:enabled')")

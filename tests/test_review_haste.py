@@ -11,7 +11,7 @@ import pytest
 from redact.geometry import Box
 from redact.plan import Doubt
 from redact.records import dump_plan, load_plan
-from tests.browsing import frame, go, until
+from tests.browsing import frame, go, look, until
 from tests.conftest import FRAMES
 from tests.serving import plan_in
 
@@ -52,6 +52,7 @@ def leave_signoff(page: Any) -> None:
 
 
 def test_a_key_that_is_held_accepts_one_doubt_and_an_arrow_that_is_held_goes_on(page: Any, out: Path) -> None:
+    look(page)
     for _ in range(3):
         page.keyboard.down("a")
         page.wait_for_timeout(300)
@@ -67,6 +68,7 @@ def test_a_key_that_is_held_accepts_one_doubt_and_an_arrow_that_is_held_goes_on(
 
 @pytest.mark.parametrize("keys", ["aaa", "ac", "cc"])
 def test_a_doubt_is_not_decided_by_a_key_that_was_meant_for_the_one_before(keys: str, page: Any, out: Path) -> None:
+    look(page)
     page.evaluate(
         """(keys) => { for (const key of keys)
         document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); }""",
@@ -76,6 +78,25 @@ def test_a_doubt_is_not_decided_by_a_key_that_was_meant_for_the_one_before(keys:
     until(page, "document.querySelector('#doubts-left').textContent === '3 doubts left'")
     idle(page)
     assert left(out) == [6, 10, 14]
+
+
+def test_a_doubt_is_accepted_only_after_it_was_on_the_screen(page: Any, out: Path) -> None:
+    look(page)
+    page.evaluate(
+        """() => { const press = () => document.body.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "a", bubbles: true }));
+        new MutationObserver(press).observe(document.querySelector("#doubts-left"), { childList: true });
+        press(); }"""
+    )  # again as soon as the next doubt is open, which comes when the first one was saved
+    until(page, "document.querySelector('#doubts-left').textContent === '3 doubts left'")
+    assert page.locator("#doubt .accept").count() == 2
+    look(page)
+    idle(page)
+    assert left(out) == [6, 10, 14]
+    page.keyboard.press("a")
+    until(page, "document.querySelector('#doubts-left').textContent === '2 doubts left'")
+    idle(page)
+    assert left(out) == [10, 14]
 
 
 def test_a_double_click_accepts_one_doubt_and_lets_one_muted_part_be_heard(page: Any, out: Path) -> None:

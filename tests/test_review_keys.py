@@ -15,7 +15,7 @@ from redact import cameras
 from redact.geometry import Box
 from redact.plan import Doubt, Track
 from redact.records import dump_plan, load_plan
-from tests.browsing import drag, frame, go, until
+from tests.browsing import drag, frame, go, look, until
 from tests.clips import moving_portrait, textured_background, write_clip
 from tests.fakes import FakeDetector
 from tests.serving import analysed, plan_in
@@ -126,10 +126,12 @@ def crowded(out: Path) -> None:
 def test_what_the_loop_shows_of_one_person_is_accepted_at_once(crowded: None, page: Any, out: Path) -> None:
     frame(page, 7)
     assert page.inner_text("#doubts-left") == "4 doubts left"
+    look(page)
     page.keyboard.press("Shift+A")
     edited(page, "accepted the doubt about frames 6 to 7 (ends inside the picture), frames 3 to 3")
     assert [doubt.frame for doubt in plan_in(out).doubts] == [4, 15]
     frame(page, 4)  # the next one
+    look(page)
     page.keyboard.press("Shift+A")
     until(page, "document.querySelector('#doubts-left').textContent === '1 doubt left'")
     page.keyboard.press("z")

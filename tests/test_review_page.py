@@ -17,7 +17,7 @@ from redact.geometry import Box
 from redact.media import Frame, FrameReader
 from redact.plan import Doubt, Track
 from redact.records import dump_plan, load_plan
-from tests.browsing import drag, frame, go, until
+from tests.browsing import drag, frame, go, look, until
 from tests.clips import moving_portrait, portrait, write_clip
 from tests.conftest import FRAMES, HEIGHT, WIDTH, MadeClip
 from tests.fakes import FakeDetector
@@ -95,6 +95,7 @@ def test_a_planted_leak_is_found_covered_signed_off_and_gone_from_the_copy(
     # Cover it: it is followed, and the next doubt is there. Accept that one.
     page.keyboard.press("c")
     until(page, "document.querySelector('#doubts-left').textContent === '1 doubt left'")
+    look(page)
     page.keyboard.press("a")
     until(page, "document.querySelector('#doubts-left').textContent === '0 doubts left'")
     # Draw a region and follow it.

@@ -15,11 +15,13 @@ import { $, element, say } from "./words.js";
 
 const WIDER = 0.15;      // share by which W widens
 const AROUND_MS = 700;   // before and after a doubt that its loop shows
+const LOOK_MS = 400;     // that a doubt must have been on the screen before it is accepted
 
 let clip, state, viewer, timeline, sound;
 let chosen = new Set();  // numbers of tracks
 let current = 0;         // place of the doubt in the list
 const clothes = { timer: 0 };
+let look = { of: null, timer: 0, done: false };  // which doubt is looked at, and whether it was for long enough
 
 async function fail(error) {
   say([error.message, error.advice].filter(Boolean).join(" "));
@@ -91,7 +93,21 @@ function pick(wanted, add) {
 function paintDoubts() {
   viewer.doubt = doubt();
   showDoubts(state.doubts, current, (n) => viewer.time(n), goDoubt, DO);
+  lookAt();
 }
+
+// Note that a doubt is on the screen. A key that was pressed twice must not accept the next one, which nobody has seen.
+function lookAt() {
+  const now = doubt(), frame = viewer.shown?.frame, of = JSON.stringify(now);
+  if (look.of !== of) {
+    clearTimeout(look.timer);
+    look = { of: null, timer: 0, done: false };
+    if (now && now.first <= frame && frame <= now.last) look = { of, timer: setTimeout(() => { look.done = true; allow(); }, LOOK_MS), done: false };
+  }
+  allow();
+}
+
+function allow() { for (const made of document.querySelectorAll("#doubt .accept")) made.disabled = !look.done; }
 
 function goDoubt(n, loop = true) {
   if (!state.doubts.length) { say("No doubts are left.", true); return; }
@@ -200,10 +216,10 @@ const DO = {
   loop: () => {
     if (doubt()) viewer.play(around(doubt()));
   },
-  accept: () => doubt() && settle([current]),
+  accept: () => look.done && settle([current]),
   acceptLoop: () => {  // with what else the loop has shown of the same person
     const now = doubt();
-    if (!now) return;
+    if (!look.done) return;
     const [first, last] = around(now), person = (d) => track(d.track)?.group;
     const alike = (d) => d === now || (person(now) !== undefined && person(d) === person(now) && d.first >= first && d.last <= last);
     settle(state.doubts.flatMap((d, n) => (alike(d) ? [n] : [])));
@@ -334,6 +350,7 @@ async function begin() {
     draft: setDraft,
     moved: (id, box) => change("move", { track: id, frame: viewer.frame, box }),
     seen: showSeen,
+    shown: lookAt,
     stale: reload,
     fail,
   });

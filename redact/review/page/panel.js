@@ -19,7 +19,7 @@ export function showDoubts(doubts, current, time, go, DO) {
     card.replaceChildren(element("p", "No doubts are left. Look through what was not seen yet (Shift+V plays it), then sign off (Ctrl+Enter).", { className: "faint" }));
   } else {
     const row = element("p", undefined, { className: "buttons" });
-    row.append(button("Accept", "A", single(DO.accept), { className: "primary" }), button("Accept loop", "Shift+A", single(DO.acceptLoop)), button("Cover", "C", single(DO.coverDoubt)),
+    row.append(button("Accept", "A", single(DO.accept), { className: "primary accept" }), button("Accept loop", "Shift+A", single(DO.acceptLoop), { className: "accept" }), button("Cover", "C", single(DO.coverDoubt)),
       button("Next", "N", DO.nextDoubt), button("Back", "P", DO.previousDoubt), button("Loop", "L", DO.loop));
     card.replaceChildren(
       element("p", `${current + 1} of ${doubts.length}, risk ${now.risk.toFixed(2)}, ${clock(time(now.frame))}`),

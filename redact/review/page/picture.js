@@ -12,7 +12,7 @@ const COLOURS = { cover: "#5cc8ff", show: "#ff7b7b", drawn: "#a897ff", chosen: "
 export class Viewer {
   constructor(clip, on) {
     this.clip = clip;
-    this.on = on;                       // {frame(n), playing(on), pick(id, add), draft(draft), moved(id, box), seen(count), stale(), fail(error)}
+    this.on = on;                       // {frame(n), playing(on), pick(id, add), draft(draft), moved(id, box), seen(count), shown(), stale(), fail(error)}
     this.picture = document.getElementById("picture");
     this.overlay = document.getElementById("overlay");
     this.stage = document.getElementById("stage");
@@ -116,6 +116,7 @@ export class Viewer {
   present(got) {
     this.shown = got;
     this.redraw();
+    this.on.shown();
   }
 
   redraw() {
