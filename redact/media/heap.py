@@ -15,7 +15,7 @@ def keep_freed() -> None:
     """Let the GNU C library keep memory that is freed for the next picture; other libraries stay as they are.
 
     As it comes, it gives the memory of every few pictures back, and the system clears that of the next ones page by
-    page: in a virtual machine half the time of covering a frame, and 15 % of a whole run with `--fast`.
+    page: in a virtual machine that was 40 % of the time of covering a frame, and 2 to 5 % of whole runs.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
