@@ -174,10 +174,9 @@ def _measure(coverer: Coverer, source: Frame | None, copied: Frame | None) -> _A
     apart = cv2.cvtColor(cv2.absdiff(expected, copied.picture)[:height, :width], cv2.COLOR_BGR2GRAY).astype(np.float32)
     # A block that is hardly covered (or hardly free) is judged with the other kind's pixels around it, not by a few.
     kind = (mask > 0).astype(np.float32)
-    share, whole = _block_means(kind), _block_means(np.ones_like(kind))
     of_covered, of_all = _block_means(apart * kind), _block_means(apart)
-    worst_covered = float((of_covered / np.maximum(share, 0.25)).max())
-    worst_outside = float(((of_all - of_covered) / np.maximum(whole - share, 0.25)).max())
+    worst_covered = float((of_covered / np.maximum(_block_means(kind), 0.25)).max())
+    worst_outside = float(((of_all - of_covered) / np.maximum(_block_means(1 - kind), 0.25)).max())
     return _Apart(decided, shown, worst_covered, worst_outside)
 
 
