@@ -42,18 +42,13 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 ASIDE = 60  # pixels that a corner of the picture is moved by at most, for perspective
 WHOLE, MOST = 0.99, 0.9  # of the ink
-# How wide bars and gaps are in turn. EAN-13: digits left of the middle, and those right of it are the same backwards.
+# How wide bars and gaps are in turn, for the digits from 0 on; those of Code 39 with the gap after them, and its start.
 EAN = ("3211", "2221", "2122", "1411", "1132", "1231", "1114", "1312", "1213", "3112")
 CODE_39 = (
-    "1115511511",
-    "5115111151",
-    "1155111151",
-    "5155111111",
-    "1115511151",
-    "5115511111",
-    "1155511111",
-    "1511515111",
-)
+    "1115515111", "5115111151", "1155111151", "5155111111", "1115511151",
+    "5115511111", "1155511111", "1115115151", "5115115111", "1155115111",
+)  # fmt: skip
+START_39 = "1511515111"
 INTERLEAVED = ("11551", "51115", "15115", "55111", "11515", "51511", "15511", "11155", "51151", "15151")
 
 
@@ -81,19 +76,16 @@ def draw_word(rng: np.random.Generator) -> tuple[str, Values]:
 
 def draw_code(rng: np.random.Generator) -> tuple[str, Values]:
     """Return which kind of bar code is drawn, and its bars, 0 to 1, in a picture of its own."""
-    kind, digits = str(rng.choice(["EAN-13", "Code 39", "Interleaved 2 of 5"])), rng.integers(0, 8, 12)
+    kind, digits = str(rng.choice(["EAN-13", "Code 39", "Interleaved 2 of 5"])), rng.integers(0, 10, 12)
     if kind == "EAN-13":
-        right = "".join(EAN[d][::-1] for d in digits[6:])
-        widths = "111" + "".join(EAN[d] for d in digits[:6]) + "11111" + right + "111"
+        left, right = ("".join(EAN[d] for d in half) for half in (digits[:6], digits[6:]))
+        widths = f"111{left}11111{right}111"
     elif kind == "Code 39":
-        widths = "".join(CODE_39[d] for d in digits[: rng.integers(5, 10)])
+        widths = START_39 + "".join(CODE_39[d] for d in digits[: rng.integers(5, 10)]) + START_39
     else:
         pairs = zip(digits[::2], digits[1::2], strict=True)
-        widths = (
-            "1111"
-            + "".join(a + b for m, n in pairs for a, b in zip(INTERLEAVED[m], INTERLEAVED[n], strict=True))
-            + "511"
-        )
+        woven = (zip(INTERLEAVED[m], INTERLEAVED[n], strict=True) for m, n in pairs)
+        widths = "1111" + "".join(a + b for pair in woven for a, b in pair) + "511"
     bars = np.concatenate([np.full(int(width), n % 2 == 0, np.float32) for n, width in enumerate(widths)])
     wide = min(round(len(bars) * math.exp(rng.uniform(0, math.log(6))) / (1 if kind == "EAN-13" else 2)), 600)
     row = cv2.resize(np.repeat(bars, 24)[None], (max(wide, 60), 1), interpolation=cv2.INTER_AREA)

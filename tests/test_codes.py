@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench import drawn
 from redact.detectors import codes
 from redact.detectors.codes import CodeDetector
 from redact.detectors.looks import Look
@@ -44,6 +47,14 @@ def placed(label: NDArray[np.uint8], turn: int) -> tuple[Picture, Ink]:
     drawn = np.where(inside, cv2.warpAffine(label, forth, (WIDTH, HEIGHT)), 90)
     noisy = cv2.GaussianBlur(drawn.astype(np.float32), (0, 0), 0.6) + np.random.default_rng(7).normal(0, 5, drawn.shape)
     return np.repeat(noisy.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), inside & (drawn < 80)
+
+
+def test_the_codes_of_the_bench_have_the_bars_of_their_kind() -> None:
+    assert [tuple(str(len([*run])) for _, run in groupby(digit)) for digit in LEFT] == [*map(tuple, drawn.EAN)]
+    for table, wide, length in ((drawn.CODE_39, 3, 10), (drawn.INTERLEAVED, 2, 5)):
+        assert len({*table}) == 10
+        assert {(len(digit), digit.count("5")) for digit in table} == {(length, wide)}
+    assert drawn.START_39 not in drawn.CODE_39
 
 
 @pytest.mark.parametrize("turn", [0, 30, 90, 180])
