@@ -92,7 +92,9 @@ def test_a_bar_code_does_not_grow_over_a_shelf_around_it(seed: int) -> None:
     assert ink_covered(seen, np.ones_like(ink)) < 0.05
 
 
-@pytest.mark.parametrize("what", ["flag", "beams", "blinds", "a window with blinds", "noise"])
+@pytest.mark.parametrize(
+    "what", ["flag", "beams", "blinds", "a window with blinds", "narrow blinds, not sharp", "noise"]
+)
 def test_what_has_no_bars_is_no_code_whatever_opencv_says(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
     part = picture[200:300, 300:420]
@@ -103,6 +105,9 @@ def test_what_has_no_bars_is_no_code_whatever_opencv_says(monkeypatch: pytest.Mo
     elif what == "a window with blinds":
         picture[:, 300:420][:, np.arange(120) % 8 < 4] = 255
         picture[:, 300:312], picture[:, 312:324] = 255, 90
+    elif what == "narrow blinds, not sharp":
+        picture[:, 300:420] = 172 + 82 * np.sin(np.arange(120) / 1.05)
+        picture[:, 300:312], picture[:, 312:330] = 255, 90
     elif what == "beams":
         cv2.line(part, (0, 99), (119, 0), 255, 30)
         cv2.line(part, (0, 0), (119, 99), 20, 30)
