@@ -5,8 +5,8 @@
 PYTHON ?= python3
 OUT ?= out
 BIN := .venv/bin
-# On all cores: half of the suite waits for processes, files and a browser.
-PYTEST := -m pytest --numprocesses auto --dist worksteal
+# Three for two cores: half of the suite waits for processes, files and a browser.
+PYTEST := -m pytest --numprocesses $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )) --dist worksteal
 
 .PHONY: run test check oldest newest tables release sbom clean
 
