@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -95,10 +96,11 @@ class Crew:
             return self.give(call, *args, **kwargs)
         self._make_room()
         given: Future[Result] = Future()
+        waiting = [partial(call, *args, **kwargs)]  # taken out: the earlier call's future keeps `begin` for good
 
         def begin(_: Future[Any]) -> None:
             try:
-                begun = self._pool.submit(call, *args, **kwargs)
+                begun = self._pool.submit(waiting.pop())
             except RuntimeError:  # an error has ended the crew
                 given.cancel()
             else:

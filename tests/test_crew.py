@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def test_a_call_that_comes_after_another_begins_when_that_is_done_and_keeps_no_t
         second.result(10)
         assert crew.give_after(first, pow, 3, 2).result(10) == 9
     assert order == ["third", "second"]
+
+
+def test_what_a_later_call_was_given_is_let_go_when_it_is_done_though_its_result_is_kept() -> None:
+    class Picture:
+        pass
+
+    go = threading.Event()
+    with Crew() as crew:
+        picture = Picture()
+        there = weakref.ref(picture)
+        first = crew.give(go.wait, 10)
+        second = crew.give_after(first, isinstance, picture, int)
+        del picture
+        go.set()
+        assert second.result(10) is False
+        crew.give(int).result(10)  # threads let go of a call before the next one
+        crew.give(int).result(10)
+    assert there() is None
+    assert first.result()
 
 
 def test_an_error_of_a_call_that_comes_after_another_is_its_own() -> None:
