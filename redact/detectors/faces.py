@@ -103,6 +103,7 @@ def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession
             onnxruntime.preload_dlls()  # CUDA's libraries, where pip has put them
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.enable_mem_pattern = False  # it keeps memory for each size of picture, of which there are hundreds
     options.intra_op_num_threads = 1  # several pictures are looked at beside each other: that wastes no core
     session = onnxruntime.InferenceSession(model, options, providers=[(provider, backends.OPTIONS.get(backend, {}))])
     if provider not in session.get_providers():  # it goes on with the processor where a driver is missing
