@@ -144,8 +144,7 @@ def _executor(jobs: int, cluster: str | None, lock: int) -> Executor:
 def _work_through(queue: Queue, order: _Order, progress: Callable[[Path, str], Progress]) -> Iterator[Result]:
     """Do what waits, until nothing does."""
     while True:
-        # Beside each other the largest come first: at the end no process waits for one that has just begun a long clip.
-        job = queue.take(custody.log_length(order.space), largest_first=order.executor.apart)
+        job = queue.take(custody.log_length(order.space))
         if job is not None:
             yield _run_job(job, queue, order, partial(progress, job.clip))
         elif queue.is_waiting():  # for the end of a clip of the same name, whose files it must not share

@@ -59,7 +59,7 @@ SET state = 'running', attempts = attempts + 1, log_length = iif(attempts, log_l
 WHERE number = (
     SELECT number FROM clips
     WHERE place IS NOT NULL AND state = 'waiting' AND stem NOT IN (SELECT stem FROM clips WHERE state = 'running')
-    ORDER BY attempts / ?, iif(?, -size_bytes, 0), place LIMIT 1
+    ORDER BY attempts / ?, place LIMIT 1
 )
 RETURNING number, path, attempts, log_length
 """
@@ -177,15 +177,10 @@ class Queue:
             *(os.fsencode(clip), os.fsencode(clip.stem), place, stamp, size, state, reason),
         )
 
-    def take(self, log_length: int, largest_first: bool) -> Job | None:
-        """Return the next clip, which nobody else will get, or None where none can be begun now.
-
-        Args:
-            log_length: lines that the private log has.
-            largest_first: else in the order in which they were entered.
-        """
+    def take(self, log_length: int) -> Job | None:
+        """Return the next clip, which nobody else will get, or None where none can be begun now."""
         with self._changing():
-            rows = self._run(_NEXT, log_length, PATIENCE, largest_first)
+            rows = self._run(_NEXT, log_length, PATIENCE)
             return Job(rows[0][0], Path(os.fsdecode(rows[0][1])), *rows[0][2:]) if rows else None
 
     def is_waiting(self) -> bool:

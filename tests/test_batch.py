@@ -333,17 +333,6 @@ def test_a_clip_that_keeps_ending_the_program_lets_the_others_go_first(tmp_path:
     for attempt in range(1, 5):
         with Queue(tmp_path / "queue") as queue:
             queue.enter(clips, "settings", {}, again=False)
-            job = queue.take(0, largest_first=False)
+            job = queue.take(0)
             assert job is not None
             assert (job.clip.stem, job.attempts) == (("a", attempt) if attempt < 4 else ("b", 1))
-
-
-@pytest.mark.parametrize(("largest_first", "names"), [(False, "abc"), (True, "bac")])
-def test_clips_are_taken_in_their_order_or_the_largest_first(tmp_path: Path, largest_first: bool, names: str) -> None:
-    clips = [tmp_path / f"{name}.mp4" for name in "abc"]
-    for clip, size in zip(clips, (20, 30, 10), strict=True):
-        clip.write_bytes(bytes(size))
-    with Queue(tmp_path / "queue") as queue:
-        queue.enter(clips, "settings", {}, again=False)
-        taken = [queue.take(0, largest_first) for _ in clips]
-    assert [job and job.clip.stem for job in taken] == list(names)

@@ -40,8 +40,8 @@ from redact.records import to_plain
     "--jobs",
     type=click.IntRange(1),
     metavar="N",
-    help="Let N processes work beside each other, each with its share of the cores, the largest clips first; "
-    "as many as there are clips, cores and 2 GB of memory for each.",
+    help="Let N processes work beside each other, each with its share of the cores; as many as there are clips, cores "
+    "and 2 GB of memory for each.",
 )
 @CLUSTER
 @JSON
