@@ -100,8 +100,6 @@ def test_what_a_later_call_was_given_is_let_go_when_it_is_done_though_its_result
         del picture
         go.set()
         assert second.result(10) is False
-        crew.give(int).result(10)  # threads let go of a call before the next one
-        crew.give(int).result(10)
     assert there() is None
     assert first.result()
 
