@@ -90,11 +90,11 @@ def _draw_ellipse(mask: Mask, box: Box, seen: Box) -> None:
 def _fill_blocks(mask: Mask) -> Mask:
     """Return the mask grown to whole 2x2 blocks; the last row and column of an odd size are blocks of their own."""
     height, width = mask.shape
-    even = np.zeros((height + height % 2, width + width % 2), np.uint8)
-    even[:height, :width] = mask
-    pairs = even[0::2] | even[1::2]
-    blocks = pairs[:, 0::2] | pairs[:, 1::2]
-    return np.ascontiguousarray(np.repeat(np.repeat(blocks, 2, axis=0), 2, axis=1)[:height, :width])
+    even = cv2.copyMakeBorder(mask, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
+    means = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    _, blocks = cv2.threshold(means, 0, 255, cv2.THRESH_BINARY)
+    whole = cv2.resize(blocks, even.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(whole[:height, :width])
 
 
 def cover(picture: Picture, mask: Mask, effect: str) -> Picture:
@@ -123,36 +123,53 @@ def _veil(picture: Picture, mask: Mask) -> Picture:
     The veil is smooth, so it is made at a quarter of the size and enlarged.
     """
     height, width = mask.shape
-    pad = 0, -height % VEIL_SCALE, 0, -width % VEIL_SCALE  # a whole factor is three times faster
-    outside = cv2.copyMakeBorder(cv2.bitwise_not(mask), *pad, cv2.BORDER_CONSTANT)
-    outer = cv2.copyMakeBorder(picture, *pad, cv2.BORDER_CONSTANT)
-    size = outside.shape[1] // VEIL_SCALE, outside.shape[0] // VEIL_SCALE
-    share = np.float32(1 / 255) * cv2.resize(outside, size, interpolation=cv2.INTER_AREA)
+    size = height + -height % VEIL_SCALE, width + -width % VEIL_SCALE
+    outside, seen = np.zeros(size, np.uint8), np.zeros((*size, 3), np.uint8)
+    cv2.bitwise_not(mask, outside[:height, :width])
+    cv2.copyTo(picture, outside[:height, :width], seen[:height, :width])
+    share = np.float32(1 / 255) * _quarter(outside)
     known = share >= KNOWN_SHARE
     if not known.any():
         return np.full_like(picture, MIDDLE_LEVEL)
-    value = cv2.resize(cv2.bitwise_and(outer, outer, mask=outside), size, interpolation=cv2.INTER_AREA)
-    filled = _fill_holes(np.float32(1) * value / np.maximum(share, KNOWN_SHARE)[..., None], known)
+    value = np.asarray(_quarter(seen), np.float32)
+    filled = _fill_holes(_mean_of_known(value, np.where(known, share, 0)), known)
     soft = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
-    small = np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+    small = cv2.convertScaleAbs(soft)  # rounded
     whole = cv2.resize(small, outside.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(whole[:height, :width], np.uint8)
 
 
+def _quarter(values: Picture) -> Picture:
+    """Return the means of blocks of 4x4; twice by a half takes a quarter of the time that once takes."""
+    for _ in range(2):
+        values = np.asarray(
+            cv2.resize(values, (values.shape[1] // 2, values.shape[0] // 2), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    return values
+
+
 def _fill_holes(value: Values, known: NDArray[np.bool_]) -> Values:
-    """Return the values with those that are not known interpolated from the known ones, of which there is one."""
-    values, weights = [value * known[..., None]], [known]
+    """Return the values, zero where they are not known, with those interpolated from the known ones; there is one."""
+    values, weights = [value], [known]
     while not weights[-1].all():
         size = -(-weights[-1].shape[1] // 2), -(-weights[-1].shape[0] // 2)
         share = cv2.resize(weights[-1].astype(np.float32), size, interpolation=cv2.INTER_AREA)
         mean = cv2.resize(values[-1], size, interpolation=cv2.INTER_AREA)
         weights.append(np.asarray(share > 0))
-        values.append(np.asarray(mean / np.where(weights[-1], share, np.float32(1))[..., None], np.float32))
+        values.append(_mean_of_known(np.asarray(mean, np.float32), np.asarray(share, np.float32)))
     filled = values[-1]
     for value, known in zip(values[-2::-1], weights[-2::-1], strict=True):
         pushed = cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        filled = np.where(known[..., None], value, np.asarray(pushed, np.float32))
+        filled = np.asarray(cv2.copyTo(value, known.view(np.uint8), pushed), np.float32)
     return filled
+
+
+def _mean_of_known(mean: Values, share: Values) -> Values:
+    """Return means over pixels of which a share is known, and the rest is zero, as means of the known; zero of none."""
+    mean[share == 0] = 0
+    some = (share > 0) & (share < 1)  # few: at the edges of what is covered
+    mean[some] /= share[some, None]
+    return mean
 
 
 def _mosaic(veil: Picture, mask: Mask) -> Picture:
