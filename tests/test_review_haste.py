@@ -138,7 +138,7 @@ def test_only_what_was_listed_is_signed_off(page: Any, out: Path) -> None:
     page.evaluate("""async () => { const { revision } = await (await fetch("/api/state")).json();
         const body = JSON.stringify({ revision, tracks: [1], reason: "a poster", who: "Bea" });
         await fetch("/api/show", { method: "POST", body }); }""")  # as another tab does
-    page.set_viewport_size({"width": 900, "height": 640})  # so that this one learns of it
+    page.evaluate("document.querySelector('#doubt button').click()")  # refused, and so this one learns of it
     until(page, "document.querySelector('#edits').textContent.includes('a poster')")
     assert "a poster" not in page.inner_text("#signoff-list")
     page.click("#signoff-yes")
