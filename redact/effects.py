@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 Values = NDArray[np.float32]
 
-VEIL_SCALE = 4  # the veil is made at one quarter of the picture's size: at full size it costs four times as much
+HALVINGS = 2  # the veil is made at one quarter of the picture's size: at full size it costs four times as much
 KNOWN_SHARE = 0.5  # of such a pixel that must be uncovered for it to be known
 VEIL_SIGMA = 1.0  # in pixels of that quarter: smooths the steps of the pyramid, which show as a grid without it
 MOSAIC_BLOCKS = 8  # blocks across the longer side of a mosaic
@@ -123,15 +123,15 @@ def _veil(picture: Picture, mask: Mask) -> Picture:
     The veil is smooth, so it is made at a quarter of the size and enlarged.
     """
     height, width = mask.shape
-    size = height + -height % VEIL_SCALE, width + -width % VEIL_SCALE
+    size = height + -height % 2**HALVINGS, width + -width % 2**HALVINGS
     outside, seen = np.zeros(size, np.uint8), np.zeros((*size, 3), np.uint8)
     cv2.bitwise_not(mask, outside[:height, :width])
     cv2.copyTo(picture, outside[:height, :width], seen[:height, :width])
-    share = np.float32(1 / 255) * _quarter(outside)
+    share = np.float32(1 / 255) * _smaller(outside)
     known = share >= KNOWN_SHARE
     if not known.any():
         return np.full_like(picture, MIDDLE_LEVEL)
-    value = np.asarray(_quarter(seen), np.float32)
+    value = np.asarray(_smaller(seen), np.float32)
     filled = _fill_holes(_mean_of_known(value, np.where(known, share, 0)), known)
     soft = cv2.GaussianBlur(filled, (0, 0), VEIL_SIGMA, borderType=cv2.BORDER_REPLICATE)
     small = cv2.convertScaleAbs(soft)  # rounded
@@ -139,9 +139,9 @@ def _veil(picture: Picture, mask: Mask) -> Picture:
     return np.asarray(whole[:height, :width], np.uint8)
 
 
-def _quarter(values: Picture) -> Picture:
-    """Return the means of blocks of 4x4; twice by a half takes a quarter of the time that once takes."""
-    for _ in range(2):
+def _smaller(values: Picture) -> Picture:
+    """Return the means of blocks; by a half and a half again takes a quarter of the time of both at once."""
+    for _ in range(HALVINGS):
         values = np.asarray(
             cv2.resize(values, (values.shape[1] // 2, values.shape[0] // 2), interpolation=cv2.INTER_AREA), np.uint8
         )
