@@ -29,7 +29,7 @@ def clean_graph(model: bytes) -> bytes:
     """
     if [tag for tag, _, _ in fields(model)].count(_GRAPH) != 1:
         raise malformed()
-    return _edit(model, (_GRAPH,), _clean)
+    return edit_fields(model, (_GRAPH,), _clean)
 
 
 def _clean(graph: bytes) -> bytes:
@@ -40,7 +40,7 @@ def _clean(graph: bytes) -> bytes:
         if tag in (_INPUT, _OUTPUT):
             name = _name(payload, _VALUE_NAME)
             if tag == _OUTPUT or name not in weights:
-                kept.append(field(tag, _edit(payload, _SHAPE, partial(_free, name))))
+                kept.append(field(tag, edit_fields(payload, _SHAPE, partial(_free, name))))
         elif tag != _VALUE_INFO:
             kept.append(raw)
     return b"".join(kept)
@@ -61,12 +61,13 @@ def _name(message: bytes, tag: int) -> bytes:
     return next((payload for found, _, payload in reversed([*fields(message)]) if found == tag), b"")
 
 
-def _edit(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes]) -> bytes:
-    """Return the message with every sub-message at the end of the path changed."""
+def edit_fields(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes]) -> bytes:
+    """Return a protocol buffer with every sub-message at the end of a path of tags changed."""
     if not path:
         return change(message)
     return b"".join(
-        field(tag, _edit(payload, path[1:], change)) if tag == path[0] else raw for tag, raw, payload in fields(message)
+        field(tag, edit_fields(payload, path[1:], change)) if tag == path[0] else raw
+        for tag, raw, payload in fields(message)
     )
 
 

@@ -16,7 +16,7 @@ from redact import quantising, weights
 from redact.detectors.faces import batch_of, decode
 from redact.errors import DependencyError
 from redact.geometry import Box
-from redact.graphs import field
+from redact.graphs import field, fields
 from redact.quantising import (
     layer_outputs,
     make_layer,
@@ -25,6 +25,7 @@ from redact.quantising import (
     quantise_graph,
     show_tensors,
     tensor_names,
+    without_subnormals,
 )
 from tests.clips import moving_portrait
 from tests.overlap import iou
@@ -136,3 +137,40 @@ def test_the_face_is_found_as_in_floats() -> None:
         assert iou(a, b) > 0.85
         assert iou(b, Box(x, y, x + w, y + h)) > 0.4
         assert abs(best[0][4] - best[1][4]) < 0.1
+
+
+def floats_of(model: bytes) -> dict[str, np.ndarray]:
+    """Return the floats among the weights of a model, by name."""
+    graph = next(payload for tag, _, payload in fields(model) if tag == 7 << 3 | 2)
+    return quantising._read(graph)[1]
+
+
+def test_subnormal_weights_become_zero_and_nothing_else_changes() -> None:
+    tiny = np.finfo(np.float32).tiny
+    weight = np.array([tiny / 2, -tiny / 1024, tiny, -tiny, 0, 1.5, -2, 1e-30], np.float32)
+    graph = field(5 << 3 | 2, make_tensor("w", weight)) + field(5 << 3 | 2, make_tensor("n", np.arange(3)))
+    listed = make_number(1, 2) + make_number(2, 1) + field(4 << 3 | 2, weight[:2].tobytes()) + field(8 << 3 | 2, b"l")
+    model = make_number(1, 4) + field(7 << 3 | 2, graph + field(5 << 3 | 2, listed))
+    made = without_subnormals(model)
+    assert floats_of(made)["w"].tolist() == [0, 0, *weight[2:].tolist()]
+    assert floats_of(made)["l"].tolist() == [0, 0]
+    assert make_tensor("n", np.arange(3)) in made
+    assert len(made) == len(model)
+    assert without_subnormals(made) == made
+    with pytest.raises(DependencyError):
+        without_subnormals(model[:-3])
+
+
+def test_the_model_of_texts_gives_the_same_to_the_last_bit_without_its_many_subnormal_weights() -> None:
+    model = weights.load("ppocr-det-v6")
+    made = without_subnormals(model)
+    tiny = np.finfo(np.float32).tiny
+    counts = [sum(int(((np.abs(v) < tiny) & (v != 0)).sum()) for v in floats_of(m).values()) for m in (model, made)]
+    assert counts[0] > 200_000
+    assert counts[1] == 0
+    shown = np.random.default_rng(3).normal(size=(1, 3, 64, 96)).astype(np.float32)
+    seen = [
+        onnxruntime.InferenceSession(m, providers=["CPUExecutionProvider"]).run(None, {"x": shown})[0]
+        for m in (model, made)
+    ]
+    assert np.array_equal(*seen)

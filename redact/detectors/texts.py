@@ -15,6 +15,7 @@ from redact import weights
 from redact.detectors.faces import batch_of, open_model
 from redact.detectors.looks import Look, Rows, chest_of, detection_maker, joined, see, united
 from redact.plan import Detection
+from redact.quantising import without_subnormals
 
 # Found with bench/pictures.py, with 24 lines of 14 px drawn faintly (30 to 60 levels) on noise, and with 43 frames of
 # clips.
@@ -71,7 +72,8 @@ class TextDetector:
     holds = True
 
     def __init__(self, weights_folder: Path | None = None) -> None:
-        self._session, self.models = open_model(self.name, weights.load(self.name, weights_folder))
+        model = without_subnormals(weights.load(self.name, weights_folder))
+        self._session, self.models = open_model(self.name, model)
 
     def looks(self, side: int) -> tuple[Look, ...]:
         """Return the picture as large as it is, and a large one also smaller; see `PacedDetector.looks`."""
