@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from redact.errors import InputError, OutputError
 from redact.media import Frame, FrameReader, FrameWriter, SoundReader, as_encoded, list_contents
+from redact.media.decoding import Decoder
 from tests.clips import moving_portrait, textured_background, write_clip
 
 
@@ -91,6 +93,19 @@ def test_a_turned_picture_is_shown_upright(tmp_path: Path) -> None:
     a, b = read(plain)[0].picture, read(turned)[0].picture
     assert b.shape == (160, 120, 3)
     assert any((np.rot90(a, k) == b).all() for k in (1, 3))
+
+
+def test_decoded_frames_are_gone_at_once_and_do_not_wait_for_a_collection(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", pictures(30))
+    gc.collect()
+    gc.disable()
+    try:
+        with Decoder(clip) as decoder:
+            assert sum(1 for _ in decoder.frames()) == 30
+        left = sum(isinstance(held, av.VideoFrame) for held in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 5
 
 
 def test_the_same_pictures_give_the_same_bytes_and_no_text(tmp_path: Path) -> None:

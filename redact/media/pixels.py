@@ -9,6 +9,7 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange, Interpolation
 
 from redact.media.frames import UNSPECIFIED, Colour, Picture
@@ -58,10 +59,12 @@ def upright(plain: Picture, turn: Turn) -> Picture:
 def turn_of(frame: Any) -> Turn:
     """Return how a decoded frame is brought upright, as its display matrix says."""
     angle = frame.rotation or 0
-    if not angle and not len(frame.side_data):
+    # `frame.side_data` and the frame would hold each other, and the memory of all frames until a collection.
+    beside = SideDataContainer(frame)  # type: ignore[call-arg]  # which the types of PyAV do not know
+    if not angle and not len(beside):
         return Turn()
     try:
-        data = frame.side_data.get("DISPLAYMATRIX")
+        data = beside.get("DISPLAYMATRIX")
     except ValueError:  # there is side data that PyAV does not know
         data = None
     if data is not None:
