@@ -100,6 +100,7 @@ def test_a_doubt_is_accepted_only_after_it_was_on_the_screen(page: Any, out: Pat
 
 
 def test_a_double_click_accepts_one_doubt_and_lets_one_muted_part_be_heard(page: Any, out: Path) -> None:
+    look(page)
     page.locator("#doubt button").first.dblclick(delay=200)
     idle(page)
     assert left(out) == [6, 10, 14]
