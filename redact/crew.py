@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
@@ -27,15 +27,16 @@ def show_nothing(done: int, total: int | None) -> None:
     """Be told how far something is, and show it to nobody."""
 
 
-def take_cores(number: int, parts: int) -> None:
-    """Let this process use its share of the cores that it may use, where these are shared out to several processes.
+def take_cores(cores: Collection[int], number: int, parts: int) -> None:
+    """Let this thread, and those that it starts, use their share of some cores.
 
     Args:
-        number: of the process, from 0.
+        cores: those that are shared out to several processes.
+        number: of this process, from 0.
         parts: how many there are; where they are more than cores, some have one together.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, set(cores[number::parts]) or {cores[number % len(cores)]})
+    order = sorted(cores)
+    os.sched_setaffinity(0, set(order[number::parts]) or {order[number % len(order)]})
 
 
 def processes_for(clips: int) -> int:

@@ -89,7 +89,9 @@ class _Worker:
 
 
 class Processes:
-    """Carries out calls in processes of this machine, each with its share of the cores. One that dies is replaced.
+    """Carries out calls in processes of this machine. One that dies is replaced.
+
+    Each has its share of the cores; a call that begins while the others have none gets all of them.
 
     Args:
         count: how many there are.
@@ -136,7 +138,8 @@ class Processes:
             for last in [False] * (TRIES - 1) + [True]:
                 worker = self._worker(number)
                 try:
-                    error, result = _ask(worker.pipe, call, args, progress)
+                    share = (number, self.places) if self._free.qsize() < self.places - 1 else (0, 1)
+                    error, result = _ask(worker.pipe, share, call, args, progress)
                     break
                 except (EOFError, ConnectionError):
                     died = self._bury(number)
@@ -165,9 +168,7 @@ class Processes:
             if number not in self._workers:
                 ours, theirs = multiprocessing.Pipe()
                 held = Connection(os.dup(self._held))  # only what the module knows can be handed over
-                process = multiprocessing.get_context("spawn").Process(
-                    target=_work, args=(number, self.places, theirs, held)
-                )
+                process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, held))
                 process.start()
                 theirs.close()
                 held.close()
@@ -187,14 +188,14 @@ class Processes:
 
 
 def _ask(
-    pipe: Connection, call: Callable[..., Any], args: Sequence[Any], progress: Progress | None
+    pipe: Connection, share: tuple[int, int], call: Callable[..., Any], args: Sequence[Any], progress: Progress | None
 ) -> tuple[Exception | None, Any]:
-    """Give a call to a process, and return the error that it raises, if it does, and what it returns.
+    """Give a call to a process with its share of the cores, and return the error that it raises, and what it returns.
 
     Raises:
         EOFError, ConnectionError: the process has died.
     """
-    pipe.send((call, args, progress is not None))
+    pipe.send((share, call, args, progress is not None))
     while True:
         kind, value = pipe.recv()
         if kind == "step" and progress:
@@ -205,22 +206,21 @@ def _ask(
             return None, value
 
 
-def _work(number: int, count: int, pipe: Connection, held: Connection) -> None:
+def _work(pipe: Connection, held: Connection) -> None:
     """Carry out calls, in a process of its own, until there are no more.
 
     Args:
-        number: of this process, from 0.
-        count: how many there are.
         pipe: brings calls, and takes how far they are and what becomes of them.
         held: stays open for as long as this process lives.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    take_cores(number, count)
+    cores = os.sched_getaffinity(0)
     with suppress(KeyboardInterrupt, EOFError):
         while True:
-            call, args, watched = pipe.recv()
+            share, call, args, watched = pipe.recv()
+            take_cores(cores, *share)
             try:
                 answer = "done", call(*args, *([_teller(pipe)] if watched else []))
             except Exception as error:

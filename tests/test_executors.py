@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -94,3 +94,24 @@ def test_what_a_process_says_that_is_ended_is_no_error_of_its_call(one: Processe
     one.__exit__()
     with pytest.raises(CancelledError):
         call.result()
+
+
+def cores(wait_s: float) -> set[int]:
+    """Return the cores that this may use, also in a thread that it starts, after a while."""
+    time.sleep(wait_s)
+    with ThreadPoolExecutor(1) as pool:
+        return set(pool.submit(os.sched_getaffinity, 0).result())
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one core")
+def test_calls_beside_each_other_share_the_cores_and_one_that_is_alone_has_all_of_them(tmp_path: Path) -> None:
+    every, held = os.sched_getaffinity(0), os.open(tmp_path, os.O_RDONLY)
+    with Processes(2, held) as processes:
+        assert processes.submit(cores, 0).result() == every
+        long = processes.submit(cores, 2)
+        time.sleep(0.5)
+        beside = processes.submit(cores, 0).result()
+        assert 0 < len(beside) < len(every)
+        assert long.result() == every  # it began alone
+        assert processes.submit(cores, 0).result() == every
+    os.close(held)
