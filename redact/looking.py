@@ -34,7 +34,6 @@ RARE_KEY_S = 4 * KEY_S  # and where they do not
 NEW_SCORE = 0.5  # of what they find
 CHANGE_S = Fraction(12, 25)  # paced detectors look again after this time where
 CHANGE_LEVELS = 12.0  # the picture has changed this much since their last look
-SELDOM = 2  # times as long they wait with --fast
 AROUND = 1 / 12  # of the picture's longer side that is looked at on each side of what has changed,
 AROUND_OWN = 0.5  # and as a share of what has changed: a face of which only the mouth moved is seen whole
 MOST_PARTS = 0.5  # share of the picture from which it is looked at as a whole
@@ -67,15 +66,14 @@ class Gaze:
 
     Args:
         detectors: what looks.
-        fast: whether there are no key frames, and paced detectors look half as often.
+        fast: whether there are no key frames.
         threshold: the score from which a sighting counts.
         crew: who does it.
     """
 
     def __init__(self, detectors: Sequence[Detector], fast: bool, threshold: float, crew: Crew) -> None:
         self._faces = [d for d in detectors if not isinstance(d, PacedDetector)]
-        paced = (d for d in detectors if isinstance(d, PacedDetector))
-        self._paced = [_Paced(d, SELDOM if fast else 1) for d in paced]
+        self._paced = [_Paced(d) for d in detectors if isinstance(d, PacedDetector)]
         self._fast, self._sure, self._crew = fast, threshold + TURNED, crew
         self._glances: list[_Glance] = []
         self._waiting: deque[_Waiting] = deque()
@@ -231,15 +229,10 @@ class _Waiting(NamedTuple):
 
 
 class _Paced:
-    """A detector that says itself how often it looks, and when that is.
+    """A detector that says itself how often it looks, and when that is."""
 
-    Args:
-        detector: it.
-        seldom: how many times as seldom it looks.
-    """
-
-    def __init__(self, detector: PacedDetector, seldom: int) -> None:
-        self.detector, self._seldom = detector, seldom
+    def __init__(self, detector: PacedDetector) -> None:
+        self.detector = detector
         self.last: Future[list[Detection]] | None = None  # what it saw last, or will have seen
         self._last: tuple[Fraction, Picture] | None = None
         self._memory = Memory() if isinstance(detector, HoldingDetector) and detector.holds else None
@@ -251,7 +244,7 @@ class _Paced:
     def is_due(self, time: Fraction, thumbnail: Picture, cut: bool) -> bool:
         """Return whether it looks at the frame of a time: now and then, at cuts, and where the picture has changed."""
         if not cut and self._last is not None:
-            since = (time - self._last[0]) / self._seldom
+            since = time - self._last[0]
             changed = since >= CHANGE_S and float(cv2.absdiff(thumbnail, self._last[1]).mean()) > CHANGE_LEVELS
             if since < self.detector.every_s and not changed:
                 return False

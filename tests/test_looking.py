@@ -235,7 +235,7 @@ def test_a_detector_that_asks_for_no_look_is_shown_every_frame_that_is_due() -> 
 class Lettering(Eyes):
     """Sees text, and knows nothing but the picture."""
 
-    name, labels, every_s, holds = "lettering", ("text",), Fraction(1, 10), True  # seconds; `gaze_at` doubles them
+    name, labels, every_s, holds = "lettering", ("text",), Fraction(1, 5), True
 
     def looks(self, side: int) -> tuple[Look, ...]:
         """Return the picture as it is."""

@@ -168,7 +168,7 @@ OPTIONS = {
         "--fast",
         is_flag=True,
         default=None,
-        help="Look less: about two thirds of the time, and more faces and texts are missed.",
+        help="Look less: about two thirds of the time, and more faces are missed.",
     ),
     "crf": click.option("--crf", type=int, metavar="N", help="Encoder quality, 0 to 28; 17 looks like the source."),
     "keep_names": click.option(

@@ -56,7 +56,7 @@ class PacedDetector(Detector, Protocol):
 
     Attributes:
         every_s: from one of its looks to the next, in seconds; 0 for every frame. At cuts, and where the picture has
-            changed much, it looks sooner; with `--fast` it looks half as often.
+            changed much, it looks sooner.
     """
 
     every_s: Fraction

@@ -108,7 +108,7 @@ class Settings:
         beep: a tone instead of silence there.
         strict: a clip of which something cannot be decoded is refused.
         threshold: the score from which a sighting makes a track, 0.05 to 0.9; CenterFace has none below 0.08.
-        fast: look less: no deep looks, half as often for texts, codes and persons, less at the copy. More is missed.
+        fast: look less: no deep looks, and fewer at the copy. More faces are missed.
         crf: constant rate factor of the H.264 encoder, 0 to 28; 17 is visually lossless.
         keep_names: the copy is named like the clip instead of neutrally.
         allow_empty: a clip in which nothing was found may be released.
