@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.resizing import at_most
+
 Picture = NDArray[np.uint8]
 Rows = NDArray[np.float64]  # rows of x0, y0, x1, y1, or one of them
 Shares = NDArray[np.float64]
@@ -24,15 +26,6 @@ SCALE_STEP = 0.1  # how much the size may change from one frame to the next
 def to_grey(picture: Picture) -> Picture:
     """Return a picture in grey, at most `GREY_SIDE` pixels long: uint8, (height, width)."""
     return at_most(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8), GREY_SIDE)
-
-
-def at_most(picture: Picture, side: int) -> Picture:
-    """Return a picture of which the longer side is at most this."""
-    factor = side / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
-    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def carry(before: Picture, after: Picture, rows: Rows, motions: Rows) -> tuple[Rows, Shares]:

@@ -21,9 +21,10 @@ import numpy as np
 from redact.crew import Crew
 from redact.detectors import AskedDetector
 from redact.detectors.looks import Look
-from redact.flow import Picture, Rows, at_most, carry, to_grey
+from redact.flow import Picture, Rows, carry, to_grey
 from redact.geometry import Box, join
 from redact.plan import FLOW, FOLLOWED, Detection
+from redact.resizing import at_most
 from redact.sightings import Timeline
 from redact.tracking import ASK_BELOW, IS_FACE, MOTION_SIGHTINGS, counts, kind, lead_s, motion_of, to_ask
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redact.resizing import at_most
 from redact.sightings import Timeline
 
 THUMBNAIL = 64, 36  # width and height at which frames are compared to find cuts
@@ -56,10 +57,9 @@ class Scene:
         The first is the map (2, 3) that brings points of the picture before into this one, in pixels of the picture; it
         changes nothing where no motion of the whole can be told, or none is measured.
         """
-        factor = self._factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
-        size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
-        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)  # first: one colour is made smaller in a third of the time
-        before, self.grey = self.grey, np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._factor = min(1.0, CAMERA_SIDE / max(picture.shape[:2]))
+        grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+        before, self.grey = self.grey, at_most(grey, CAMERA_SIDE)
         if before is None:
             return np.eye(2, 3), False
         change = _change(before, self.grey)

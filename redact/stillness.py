@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact.geometry import Box
+from redact.resizing import at_most
 
 Grey = NDArray[np.uint8]
 
@@ -34,10 +35,7 @@ HOLD_S = Fraction(2)  # a whole picture is looked at at least this often
 def to_grey(picture: NDArray[np.uint8]) -> Grey:
     """Return a picture as it is compared: grey, at most `SIDE` pixels long, of whole blocks; uint8, (height, width)."""
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-    factor = SIDE / max(grey.shape)
-    if factor < 1:
-        size = max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor))
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    grey = at_most(grey, SIDE)
     below, right = -grey.shape[0] % BLOCK, -grey.shape[1] % BLOCK
     return np.asarray(cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
