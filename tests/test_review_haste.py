@@ -104,7 +104,7 @@ def test_a_double_click_accepts_one_doubt_and_lets_one_muted_part_be_heard(page:
     page.locator("#doubt button").first.dblclick(delay=200)
     idle(page)
     assert left(out) == [6, 10, 14]
-    page.check("#sound-keep")
+    page.click("#sound-keep")
     page.wait_for_selector("#mute:enabled")
     for count, first in enumerate((2, 8, 14), start=1):
         for number in (first, first + 2):
@@ -119,7 +119,7 @@ def test_a_double_click_accepts_one_doubt_and_lets_one_muted_part_be_heard(page:
 
 
 def test_parts_whose_place_has_changed_meanwhile_stay_muted(page: Any, out: Path) -> None:
-    page.check("#sound-keep")
+    page.click("#sound-keep")
     page.wait_for_selector("#mute:enabled")
     for number in (2, 4, 8, 10):
         go(page, number)

@@ -173,7 +173,7 @@ def test_a_part_is_muted_from_one_frame_to_another_by_keys_and_heard_again(page:
     page.keyboard.press("k")
     page.wait_for_selector("#toast:visible")
     assert "has no sound" in page.inner_text("#toast")
-    page.check("#sound-keep")
+    page.click("#sound-keep")
     page.wait_for_selector("#mute:enabled")
     for number in (9, 4):  # from the later end to the earlier one
         go(page, number)
