@@ -15,11 +15,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.faces import batch_of
+from redact.detectors.faces import batch_of, open_model
 from redact.graphs import clean_graph
 from redact.media import FrameReader
 from redact.quantising import layer_outputs, show_tensors, tensor_names
@@ -62,7 +61,7 @@ def main() -> None:
     model = clean_graph(weights.obtain(card, None))
     floats = layer_outputs(model)[:FLOAT_LAYERS]
     names = tensor_names(model, floats)
-    session = onnxruntime.InferenceSession(show_tensors(model, names), providers=["CPUExecutionProvider"])
+    session, _ = open_model(options.card, show_tensors(model, names))
     given = session.get_inputs()[0].name
     between = [name for name in names if name != given]
     lows, highs, count = [], [], 0

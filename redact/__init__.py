@@ -1,5 +1,6 @@
 """redact covers faces in video evidence for good, and checks the copy before it exists."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from redact.errors import RedactError
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from redact.pipeline import Outcome
 
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.29 and later send to their makers what they are used for, from the moment they are imported on. Only
+# this keeps them from it, and from writing it down (their `disable_telemetry_events` does not).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = [
     "Box",

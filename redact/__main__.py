@@ -1,5 +1,5 @@
 """Runs the command line: python -m redact."""
 
-from redact.cli import main
+from redact.cli import start
 
-main()
+start()

@@ -266,7 +266,7 @@ def test_a_decoder_can_open_no_file_and_no_connection_and_start_no_program(
 def test_a_decoder_works_where_the_system_grants_less_memory_than_it_may_take() -> None:
     code = """
 import resource
-from redact.media import jail
+from redact import jail
 resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 2 << 30))
 jail.bound()
 print(*(resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_NOFILE)))

@@ -15,7 +15,7 @@ from redact import errors
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    0: ("errors", "geometry", "crew", "disk", "executors"),
+    0: ("errors", "geometry", "crew", "disk", "executors", "jail"),
     1: ("plan", "graphs", "records", "sightings", "regions", "boxes", "residue", "exchange", "captions", "cluster"),
     2: (
         "media",

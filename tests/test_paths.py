@@ -113,8 +113,8 @@ import os, platform, sys
 sys.modules.update(fcntl=None, resource=None, pwd=None)
 del os.fork, os.memfd_create, os.sched_getaffinity, os.O_DIRECTORY
 platform.system = lambda: "Windows"
-from redact.cli import main
-main(sys.argv[1:])
+from redact.cli import start
+start()
 """
     for command, said in (("doctor", "on Windows in WSL"), ("run a.mp4 -o out", "`redact doctor`"), ("guide", "")):
         ended = subprocess.run([sys.executable, "-c", program, *command.split()], capture_output=True, text=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +156,58 @@ def test_promise_4_a_run_opens_no_connection(
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, forbidden)
     assert redact("run", clip.path, "-o", tmp_path / "out").code == 0
+
+
+@pytest.mark.parametrize("script", ["import redact.detectors.faces", "import redact, onnxruntime"])
+def test_promise_4_what_runs_the_models_sends_nothing_and_notes_nothing_to_be_sent(script: str, tmp_path: Path) -> None:
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME"}  # with them it sends nothing
+    clean = {name: value for name, value in os.environ.items() if name not in quiet}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**clean, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.rglob("*")) == []
+
+
+ATTEMPT = """
+import socket
+from redact import cli
+def attempt():
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        try:
+            print(socket.socket(family).family == family)
+        except PermissionError:
+            print("refused")
+    for made in socket.socketpair():
+        made.close()
+cli.main = attempt
+cli.start()
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the system calls are filtered on x86-64 only")
+@pytest.mark.parametrize(
+    ("arguments", "free"),
+    [
+        ("run clip.mp4 -o out", False),
+        ("analyse review", False),
+        ("-h", False),
+        ("run clips -o out --cluster tcp://127.0.0.1:8786", True),
+        ("run clips -o out --cluster=tcp://127.0.0.1:8786", True),
+        ("review out", True),
+        ("models fetch", True),
+        ("bundle out", True),
+    ],
+)
+def test_promise_4_the_program_itself_can_open_no_connection(arguments: str, free: bool) -> None:
+    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", ATTEMPT, *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.split() == [*(["True"] * 2 if free else ["refused"] * 2), "True"]
 
 
 def test_promise_5_doubt_covers(redact: Redact, clip: MadeClip, tmp_path: Path, see: Callable[[object], None]) -> None:

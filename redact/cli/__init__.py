@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -15,6 +16,7 @@ from redact.errors import DependencyError, RedactError, refused
 
 INTERRUPTED = 130
 OF_UNIX = ("fcntl", "resource")  # parts of Python that Windows lacks
+NETWORKED = ("review", "models", "bundle")  # commands that serve a page or fetch something
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +35,22 @@ for command in (
     *(house.guide_command, house.completion_command),
 ):
     cli.add_command(command)
+
+
+def start() -> None:
+    """Run the command line as the program that it is, which opens no connection unless the command is for that."""
+    if not needs_network(sys.argv[1:]):
+        with suppress(ModuleNotFoundError):  # what Windows lacks; `main` will say so
+            from redact.jail import cut_off_network
+
+            cut_off_network()
+    main()
+
+
+def needs_network(arguments: Sequence[str]) -> bool:
+    """Return whether a command line is for opening connections."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    return command in NETWORKED or any(word.split("=")[0] == "--cluster" for word in arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from redact.errors import RedactError
+from redact.jail import lock_in
 from redact.media.decoding import STILL, Decoded, Decoder, Header
 from redact.media.files import read_contents
-from redact.media.jail import lock_in
 from redact.media.listening import Heard, SoundDecoder
 from redact.media.pixels import Turn
 from redact.media.stills import LARGEST, read_still

@@ -1,4 +1,4 @@
-"""Giving up rights for good: a process that is locked in can work on what it holds, and do nothing else."""
+"""Giving up rights for good: to everything but what a process holds already, or to the network alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import platform
 import resource
 import struct
+import sys
 
 MEMORY = 6 << 30  # bytes of its own; a PNG of 178 million pixels took 3 << 30
 FILES = 32  # descriptors
@@ -21,8 +22,11 @@ CALLS = {
     **{"exit_group": 231, "newfstatat": 262, "pselect6": 270, "set_robust_list": 273, "getrandom": 318, "rseq": 334},
 }
 CLONE, CLONE3, CLONE_THREAD = 56, 435, 0x10000
+SOCKET, IO_URING_SETUP, SECCOMP = 41, 425, 317
+AF_UNIX, AF_NETLINK = 1, 16  # sockets that lead to no other machine
 FCNTL, F_DUPFD_CLOEXEC = 72, 1030
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
+PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
+SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC = 1, 1
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # instructions of seccomp's filters, seccomp(2)
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 NUMBER, ARCH, FIRST_ARGUMENT, SECOND_ARGUMENT = 0, 4, 16, 24  # where they lie in what a filter sees
@@ -36,14 +40,30 @@ def lock_in() -> bool:
     memory, the size of files that it writes and the number of its descriptors are bounded.
     """
     bound()
-    control = ctypes.CDLL(None).prctl
-    control(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if control(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or platform.machine() != "x86_64":
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    return _install(_filter())
+
+
+def cut_off_network() -> bool:
+    """Give up, for good, to open connections; return whether the system keeps this process and its children from it.
+
+    Where it does (Linux on x86-64), a socket that could lead to another machine is refused with EACCES, whichever
+    library asks for it. Sockets that are open already stay.
+    """
+    return _install(_filter_of_sockets())
+
+
+def _install(program: bytes) -> bool:
+    """Filter the system calls of this process, of all its threads, and of what it starts; return whether it worked."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
-    program = _filter()
+    library = ctypes.CDLL(None)
+    if library.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        return False
     buffer = ctypes.create_string_buffer(program)
-    head = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    return bool(control(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.create_string_buffer(head), 0, 0) == 0)
+    head = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer)))
+    return bool(library.syscall(SECCOMP, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, head) == 0)
 
 
 def bound() -> None:
@@ -81,4 +101,28 @@ def _filter() -> bytes:
         (RETURN, 0, 0, REFUSE | errno.EPERM),
         (RETURN, 0, 0, ALLOW),
     ]
+    return _packed(lines)
+
+
+def _filter_of_sockets() -> bytes:
+    """Return the filter of system calls that refuses sockets to other machines, and what could make them unseen."""
+    lines = [
+        (LOAD, 0, 0, ARCH),
+        (EQUAL, 0, 8, ARCHITECTURE),
+        (LOAD, 0, 0, NUMBER),
+        (AT_LEAST, 6, 0, OTHER_NUMBERS),
+        (EQUAL, 5, 0, IO_URING_SETUP),
+        (EQUAL, 0, 3, SOCKET),
+        (LOAD, 0, 0, FIRST_ARGUMENT),
+        (EQUAL, 1, 0, AF_UNIX),
+        (EQUAL, 0, 2, AF_NETLINK),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, REFUSE | errno.ENOSYS),
+        (RETURN, 0, 0, REFUSE | errno.EACCES),
+    ]
+    return _packed(lines)
+
+
+def _packed(lines: list[tuple[int, int, int, int]]) -> bytes:
+    """Return the instructions of a filter as the system reads them."""
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
