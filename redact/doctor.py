@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
@@ -37,6 +38,16 @@ CODECS = {"libx264": "writes the copies", "aac": "writes their sound"}
 REINSTALL = "python -m pip install --force-reinstall"
 GREY, GREY_OFF = 128, 3  # levels of a picture that is written and read again, and how far it may be off
 GOOD, LOOK, BAD = "good", "look", "bad"
+CONNECT = """
+import socket, sys
+from redact import jail
+jail.cut_off_network()
+try:
+    socket.socket()
+except PermissionError:
+    sys.exit(0)
+sys.exit(1)
+"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ def examine(output: Path) -> list[Finding]:
         *_backends(),
         *_codecs(),
         *_decoding(),
+        _network(),
         *_weights(),
         *_room(output),
         *_private_folders(),
@@ -218,6 +230,15 @@ def _decoding() -> Iterator[Finding]:
     else:
         yield Finding(name, GOOD, "system calls are filtered: it can open no file and no connection")
     yield _clip(media)
+
+
+def _network() -> Finding:
+    """Look at whether the system refuses connections to commands that need none: a process tries to open one."""
+    if subprocess.run([sys.executable, "-c", CONNECT], check=False, capture_output=True).returncode == 0:
+        return Finding("network", GOOD, "the system refuses it to every command that needs none, and to its libraries")
+    said = f"on {platform.machine()} the system cannot refuse it to libraries; those known to send something are told"
+    advice = "Where that is not enough, run redact on Linux on x86-64, or without a network."
+    return Finding("network", LOOK, f"{said} not to", advice)
 
 
 def _clip(media: Any) -> Finding:

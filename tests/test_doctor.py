@@ -195,6 +195,22 @@ def test_how_far_decoding_is_kept_apart_is_tried_and_not_believed(
     assert ("it can open files, open connections" in finding.said) == ("lambda" in lock)
 
 
+@pytest.mark.parametrize(
+    ("cut", "state"),
+    [
+        ("jail.cut_off_network()", GOOD if os.uname().machine == "x86_64" else LOOK),
+        ("True", LOOK),
+        ("raise ModuleNotFoundError", LOOK),
+    ],
+    ids=["as it is", "not refused", "Windows"],
+)
+def test_whether_the_network_is_refused_is_tried_and_not_believed(
+    cut: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CONNECT", doctor.CONNECT.replace("jail.cut_off_network()", cut))
+    assert found("network").state == state
+
+
 def test_a_clip_is_written_and_read_again_so_that_a_library_that_has_changed_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
