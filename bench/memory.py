@@ -20,10 +20,9 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from bench.growth import make_clip
+from bench.growth import RATE, make_clip
 
 LOOK_S = 0.2  # from one look at the processes to the next
-RATE = 25
 
 
 def peak_mb(command: list[str]) -> float:
