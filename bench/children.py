@@ -13,10 +13,13 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tqdm import tqdm
 
 from redact.media import apart
 
@@ -90,6 +93,8 @@ def _be_child(call: Callable[[], int], output: int, memory_bytes: int, kill_at_c
     """Do the call and end this process."""
     code = 99
     try:
+        # The lock that it has is shared with all others of its parent: if this one is killed, it stays shut for them.
+        tqdm.set_lock(threading.RLock())
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))  # noqa: SIM115
