@@ -56,10 +56,10 @@ def cut_off_network() -> bool:
 
 def _install(program: bytes) -> bool:
     """Filter the system calls of this process, of all its threads, and of what it starts; return whether it worked."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    if sys.platform != "linux":
         return False
     library = ctypes.CDLL(None)
-    if library.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+    if library.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or platform.machine() != "x86_64":
         return False
     buffer = ctypes.create_string_buffer(program)
     head = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer)))
