@@ -40,8 +40,7 @@ def lock_in() -> bool:
     memory, the size of files that it writes and the number of its descriptors are bounded.
     """
     bound()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     return _install(_filter())
 
 

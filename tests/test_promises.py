@@ -160,7 +160,7 @@ def test_promise_4_a_run_opens_no_connection(
 
 @pytest.mark.parametrize("script", ["import redact.detectors.faces", "import redact, onnxruntime"])
 def test_promise_4_what_runs_the_models_sends_nothing_and_notes_nothing_to_be_sent(script: str, tmp_path: Path) -> None:
-    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME"}  # with them it sends nothing
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME"}  # the last moves its files
     clean = {name: value for name, value in os.environ.items() if name not in quiet}
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -16,6 +16,7 @@ from redact.detectors.faces import batch_of, open_model
 from redact.detectors.looks import Look, Rows
 from redact.geometry import Box
 from redact.plan import Detection
+from redact.resizing import scaled
 
 Picture = NDArray[np.uint8]
 
@@ -89,8 +90,7 @@ def crop(picture: Picture, box: Box, times: float, side: int, angle: int) -> Pic
     under = picture[part.y0 : part.y1, part.x0 : part.x1]
     factor = side / square
     if factor < 0.5:  # below it, what is between the pixels would be lost
-        size = max(1, round(part.width * factor * 2)), max(1, round(part.height * factor * 2))
-        under = np.asarray(cv2.resize(under, size, interpolation=cv2.INTER_AREA), np.uint8)
+        under = np.asarray(cv2.resize(under, scaled(under, factor * 2), interpolation=cv2.INTER_AREA), np.uint8)
     scale = np.array([under.shape[1] / part.width, under.shape[0] / part.height])
     middle = (np.array([x, y]) - (part.x0, part.y0)) * scale
     forth = cv2.getRotationMatrix2D(middle.tolist(), angle, factor / float(scale.mean()))

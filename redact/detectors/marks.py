@@ -20,6 +20,7 @@ from redact.detectors.looks import Look, once
 from redact.geometry import Box
 from redact.marks import EXAMPLE_SIDE, Features, Picture, find_features, join_features, scale_example
 from redact.plan import Detection
+from redact.resizing import scaled
 
 Points = NDArray[np.complex128]  # x + iy: a similarity is then a product and a sum
 
@@ -149,7 +150,7 @@ def _glance(grey: Picture) -> Features:
     height, width = grey.shape
     least = math.sqrt(GLANCE_PIXELS / (width * height))
     factor = min(1.0, max(least, min(1.0, MAX_SIDE / max(height, width)) / 2))  # features double the picture
-    return find_features(_resize(grey, max(1, round(width * factor)), max(1, round(height * factor)))).scale(1 / factor)
+    return find_features(_resize(grey, *scaled(grey, factor))).scale(1 / factor)
 
 
 def _suspect(example: _Example, seen: Features) -> list[_Pose]:

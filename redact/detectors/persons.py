@@ -14,6 +14,7 @@ from redact import weights
 from redact.detectors.faces import batch_of, open_model
 from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
+from redact.resizing import scaled
 
 SCORE_FLOOR = 0.05  # what is written down: 3 more of 140 heads than at 0.1, and twice the false boxes
 STRIDES = (8, 16, 32)  # pixels of the input for each cell of YOLOX's maps
@@ -70,8 +71,7 @@ class PersonDetector:
 def _on_square(shown: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
     """Return a picture in the top left corner of a grey square, and by which factor it had to be made smaller."""
     factor = min(1.0, side / max(shown.shape[:2]))
-    size = [max(1, round(n * factor)) for n in shown.shape[1::-1]]
-    small = shown if factor == 1 else cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+    small = shown if factor == 1 else cv2.resize(shown, scaled(shown, factor), interpolation=cv2.INTER_AREA)
     square = np.full((side, side, 3), GREY, np.uint8)
     square[: small.shape[0], : small.shape[1]] = small
     return square, factor
