@@ -118,6 +118,27 @@ def test_a_double_click_accepts_one_doubt_and_lets_one_muted_part_be_heard(page:
     assert plan_in(out).settings.mute == kept
 
 
+def test_a_button_that_is_pressed_while_the_page_learns_that_nothing_has_changed_does_its_work(
+    page: Any, out: Path
+) -> None:
+    def still_looking(route: Any) -> None:  # at clothes, of which the page asks again and again
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "looking": True})
+
+    page.route("**/api/state", still_looking)
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    look(page)
+    page.hover("#doubt button")
+    page.mouse.down()
+    with page.expect_response("**/api/state"):
+        pass
+    page.wait_for_timeout(100)  # until the page has taken it in
+    page.mouse.up()
+    idle(page)
+    assert left(out) == [6, 10, 14]
+
+
 def test_parts_whose_place_has_changed_meanwhile_stay_muted(page: Any, out: Path) -> None:
     page.click("#sound-keep")
     page.wait_for_selector("#mute:enabled")

@@ -1,7 +1,7 @@
 // The panel beside the picture: the doubt that is open, the list of all, and what is selected.
 
 import { clock } from "./timeline.js";
-import { $, button, element, single } from "./words.js";
+import { $, button, differs, element, single } from "./words.js";
 
 // What a reason means, and what to look at.
 const HINTS = [
@@ -13,6 +13,7 @@ const HINTS = [
 
 // `time` is from a frame to its milliseconds; `go` turns to a doubt.
 export function showDoubts(doubts, current, time, go, DO) {
+  if (!differs("doubts", doubts, current)) return;
   const now = doubts[current];
   const card = $("doubt");
   if (!now) {
@@ -38,6 +39,7 @@ export function showDoubts(doubts, current, time, go, DO) {
 }
 
 export function showSelected(tracks, neverShow, DO) {
+  if (!differs("selected", tracks, neverShow)) return;
   const box = $("selected");
   if (!tracks.length) {
     box.replaceChildren(element("p", "Nothing. Click a region or a row; drag on the picture to draw a new region.", { className: "faint" }));

@@ -1,7 +1,7 @@
 // The sound of the copy: whether it is kept, and the parts that are muted. Nothing is ever played.
 
 import { clock } from "./timeline.js";
-import { $, element, say, single } from "./words.js";
+import { $, differs, element, say, single } from "./words.js";
 
 export class Sound {
   constructor(on) {
@@ -46,6 +46,7 @@ export class Sound {
     $("mute").replaceChildren(this.from === null ? "Mute from here" : `Mute frame ${this.from} to here`, " ", element("kbd", "K"));
     $("mute").disabled = audio === "none";
     $("mute").title = audio === "none" ? "The copy has no sound: keep the clip's sound first" : "Mute from this frame, then to another (K)";
+    if (!differs("muted", mute, first, end)) return;
     $("muted").replaceChildren(...mute.map(([a, b], place) => {
       const item = element("li"), words = span([a, b], first, end);
       const unmute = single(() => this.on.change("unmute", { revision: this.on.revision(), place }));

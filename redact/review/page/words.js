@@ -22,6 +22,14 @@ export function element(name, words, options = {}) {
 // What to do at a click, but not at the second of a double one: what was clicked may be gone, and another in its place.
 export const single = (action) => (event) => { if (event.detail < 2) action(); };
 
+// Whether something is other than what was drawn of it last. A button that is drawn anew while it is pressed loses the click.
+const drawn = new Map();
+export function differs(panel, ...what) {
+  const now = JSON.stringify(what), before = drawn.get(panel);
+  drawn.set(panel, now);
+  return now !== before;
+}
+
 export function button(words, key, action, options = {}) {
   const made = element("button", words, { title: key ? `${words} (${key})` : words, onclick: action, ...options });
   if (key) made.append(" ", element("kbd", key));
