@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from bench.speed import seconds
 from tests.clips import Picture, portrait, textured_background, write_clip
 
-RATE = 10  # frames a second, as many surveillance cameras give
+RATE, LONG_RATE = 10, 5  # frames a second, as many surveillance cameras give; those of the lengths have fewer
 LENGTHS_MIN = (1, 5, 20, 60)
 SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 FACES = (0, 1, 2, 5, 10, 20, 50, 100, 200)
@@ -37,12 +37,13 @@ PLOT = 480, 320, 50  # width, height and margin in pixels
 
 @dataclass(frozen=True)
 class Clip:
-    """What a clip is made of: its place on the axis, its size in pixels, its frames, and its faces."""
+    """What a clip is made of: its place on the axis, its size in pixels, its frames, its faces, its frames a second."""
 
     at: float
     size: tuple[int, int]
     frames: int
     faces: int
+    rate: int = RATE
 
 
 def clips_of(axis: str, frames: int) -> list[Clip]:
@@ -51,12 +52,13 @@ def clips_of(axis: str, frames: int) -> list[Clip]:
         return [Clip(width * height / 1e6, (width, height), frames, 2) for width, height in SIZES]
     if axis == "faces":
         return [Clip(n, MIDDLE, frames, n) for n in FACES]
-    return [Clip(minutes, SMALL, minutes * 60 * RATE, 1) for minutes in LENGTHS_MIN]
+    return [Clip(minutes, SMALL, minutes * 60 * LONG_RATE, 1, LONG_RATE) for minutes in LENGTHS_MIN]
 
 
-def make_clip(path: Path, size: tuple[int, int], frames: int, faces: int) -> Path:
-    """Write a clip of portraits that wander, each in its own part of the picture, of `RATE` frames a second."""
-    return write_clip(path, _pictures(size, frames, faces), rate=RATE, options={"preset": "veryfast"})
+def make_clip(path: Path, clip: Clip) -> Path:
+    """Write a clip of portraits that wander, each in its own part of the picture."""
+    pictures = _pictures(clip.size, clip.frames, clip.faces)
+    return write_clip(path, pictures, rate=clip.rate, options={"preset": "veryfast"})
 
 
 def _pictures(size: tuple[int, int], frames: int, faces: int) -> Iterator[Picture]:
@@ -128,13 +130,13 @@ def main() -> None:
     curves = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        start = run(make_clip(folder / "start.mp4", SMALL, 1, 1), folder)
+        start = run(make_clip(folder / "start.mp4", Clip(0, SMALL, 1, 1)), folder)
         print(f"a clip of one frame: {start:.1f} s\n")
         for axis in options.axes.split(","):
             print(f"| {UNITS[axis]} | seconds | without the start |\n|---|---|---|")
             curves[axis] = []
             for number, clip in enumerate(c for c in clips_of(axis, options.frames) if c.at <= options.most):
-                took = run(make_clip(folder / f"{axis}{number}.mp4", clip.size, clip.frames, clip.faces), folder)
+                took = run(make_clip(folder / f"{axis}{number}.mp4", clip), folder)
                 curves[axis].append((clip.at, took - start))
                 print(f"| {clip.at:.4g} | {took:.1f} | {took - start:.1f} |", flush=True)
             print(f"\nexponent: {exponent(*zip(*curves[axis], strict=True)):.2f}\n")

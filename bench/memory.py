@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from bench.growth import RATE, make_clip
+from bench.growth import RATE, Clip, make_clip
 
 LOOK_S = 0.2  # from one look at the processes to the next
 
@@ -73,7 +73,7 @@ def main() -> None:
             size = tuple(map(int, options.size.split("x")))
             clips = [Path(folder) / name for name in ("long.mp4", "short.mp4")]
             for clip, minutes in zip(clips, options.minutes, strict=True):
-                make_clip(clip, size, round(minutes * 60 * RATE), 1)
+                make_clip(clip, Clip(minutes, size, round(minutes * 60 * RATE), 1))
         if len(clips) != 2:
             parser.error("two clips, or --minutes")
         first, second = map(peak_of_run, clips)

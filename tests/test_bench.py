@@ -42,13 +42,13 @@ def test_the_exponent_of_growth_is_the_slope_of_the_logarithms_and_its_plot_is_a
 
 
 def test_the_clips_of_growth_hold_as_many_faces_as_they_say_each_in_its_own_part(tmp_path: Path) -> None:
-    plain = read_grey(growth.make_clip(tmp_path / "plain.mp4", (320, 180), 3, 0))
-    faces = read_grey(growth.make_clip(tmp_path / "faces.mp4", (320, 180), 3, 5))
+    plain = read_grey(growth.make_clip(tmp_path / "plain.mp4", growth.Clip(0, (320, 180), 3, 0)))
+    faces = read_grey(growth.make_clip(tmp_path / "faces.mp4", growth.Clip(5, (320, 180), 3, 5)))
     assert (len(plain), plain[0].shape) == (3, (180, 320))
     apart = cv2.absdiff(plain[0], faces[0]) > 12
     parts = [apart[90 * row :, 106 * column :][35:55, 43:63].mean() for row in (0, 1) for column in (0, 1, 2)]
     assert [bool(part > 0.5) for part in parts] == [True] * 5 + [False]
-    assert growth.clips_of("length", 7)[0].frames == 60 * growth.RATE
+    assert growth.clips_of("length", 7)[0].frames == 60 * growth.LONG_RATE
 
 
 def test_the_memory_of_all_processes_counts() -> None:
