@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
@@ -62,6 +64,33 @@ def test_integers_are_for_the_processor_others_get_floats(
     faces.CenterFace()
     integers, floats = (b"DequantizeLinear" in model for model in given)
     assert (integers, floats) == (True, False)
+
+
+SECOND_MODEL = """
+import numpy as np
+from pathlib import Path
+from redact.detectors.faces import CenterFace
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+picture = np.random.default_rng(1).integers(0, 256, (1024, 1024, 3), np.uint8)
+small = np.ascontiguousarray(picture[:64, :64])
+eyes = [CenterFace(), CenterFace()]
+for one in eyes:
+    one._find(small)
+before = held()
+for one in eyes:
+    one._find(picture)
+    print(held() - before)
+"""
+
+
+@pytest.mark.usefixtures("real_weights")
+def test_the_models_of_a_process_work_in_the_same_memory() -> None:
+    first, both = map(int, subprocess.check_output([sys.executable, "-c", SECOND_MODEL], text=True).split())
+    assert first > 40e6
+    assert both < 1.5 * first
 
 
 @pytest.mark.parametrize(("offered", "used"), [([CPU], [CPU]), ([CUDA, CPU], [CPU])], ids=["absent", "broken"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -101,7 +102,9 @@ def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession
     if backend == "cuda":
         with redirect_stdout(None):  # what it cannot find it prints; the error below says it
             onnxruntime.preload_dlls()  # CUDA's libraries, where pip has put them
+    _share_memory()
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4
     options.enable_mem_pattern = False  # it keeps memory for each size of picture, of which there are hundreds
     options.intra_op_num_threads = 1  # several pictures are looked at beside each other: that wastes no core
@@ -111,6 +114,20 @@ def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession
     return session, {
         card_id if backend == backends.CPU else f"{card_id} on {backend}": hashlib.sha256(model).hexdigest()
     }
+
+
+@cache
+def _share_memory() -> None:
+    """Let all models of this process work in the same memory, which grows by what is missing.
+
+    Each would otherwise keep a share of its own, made in steps twice as large each, and these would grow for an hour:
+    pictures, and parts of them, have hundreds of sizes (docs/performance.md).
+    """
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(place, as_requested)
 
 
 def batch_of(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:
