@@ -13,11 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from redact import quantising, weights
-from redact.detectors.faces import batch_of, decode
+from redact.detectors.faces import HEADS, batch_of, decode
 from redact.errors import DependencyError
 from redact.geometry import Box
 from redact.graphs import field, fields
 from redact.quantising import (
+    join_heads,
     layer_outputs,
     make_layer,
     make_number,
@@ -123,7 +124,7 @@ def test_no_damage_to_a_model_crashes_it(at: int, byte: int, length: int) -> Non
 
 @pytest.mark.usefixtures("real_weights")
 def test_the_face_is_found_as_in_floats() -> None:
-    floats = weights.load("centerface")
+    floats = join_heads(weights.load("centerface"), HEADS, "maps")
     integers = quantise_graph(floats, *weights.ranges("centerface"))
     assert len(integers) < len(floats) / 3
     for picture, face in moving_portrait(3, 640, 480, 0.6):
@@ -131,12 +132,71 @@ def test_the_face_is_found_as_in_floats() -> None:
         x, y, w, h = face
         best = []
         for model in (floats, integers):
-            heat, extent, offset, _ = run(model, {"input.1": batch_of(picture, "RGB")})
-            best.append(decode(heat[0, 0], extent[0], offset[0])[0])
+            (maps,) = run(model, {"input.1": batch_of(picture, "RGB")})
+            best.append(decode(maps[0])[0])
         a, b = (Box.outward(*(float(v) for v in row[:4])) for row in best)
         assert iou(a, b) > 0.85
         assert iou(b, Box(x, y, x + w, y + h)) > 0.4
         assert abs(best[0][4] - best[1][4]) < 0.1
+
+
+def heads_model() -> bytes:
+    """Return a model of which three convolutions look at one tensor; a sigmoid follows one, and another is no use."""
+    channels = {"p": 1, "q": 2, "r": 4}
+    nodes = [make_layer("Conv", ("in", "a", "b"), ("one",)), make_layer("Relu", ("one",), ("two",))]
+    nodes += [make_layer("Conv", ("two", f"{name}w", f"{name}b"), (name,)) for name in channels]
+    nodes += [make_layer("Sigmoid", ("p",), ("likely",))]
+    graph = [field(1 << 3 | 2, node) for node in nodes] + [field(2 << 3 | 2, b"heads")]
+    random = np.random.default_rng(5)
+    tensors = {"a": NARROW, "b": np.array([0.5, -2], np.float32)}
+    tensors |= {f"{name}w": random.normal(size=(n, 2, 1, 1)).astype(np.float32) for name, n in channels.items()}
+    tensors |= {f"{name}b": random.normal(size=n).astype(np.float32) for name, n in channels.items()}
+    graph += [field(5 << 3 | 2, make_tensor(name, v)) for name, v in tensors.items()]
+    outputs = {"likely": 1, "q": 2, "r": 4}
+    graph += [field(11 << 3 | 2, value("in", 1)), *(field(12 << 3 | 2, value(name, n)) for name, n in outputs.items())]
+    return make_number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + field(8 << 3 | 2, make_number(2, 9))
+
+
+HEADED = heads_model()
+
+
+def test_convolutions_of_one_tensor_that_are_joined_give_the_same_and_nothing_is_left_of_others() -> None:
+    picture = np.random.default_rng(1).random((1, 1, 12, 16), np.float32)
+    joined = join_heads(HEADED, ("q", "p"), "maps")
+    (maps,) = run(joined, {"in": picture})
+    likely, pair, _ = run(HEADED, {"in": picture})
+    assert maps[:, :2] == pytest.approx(pair, rel=1e-5)
+    assert 1 / (1 + np.exp(-maps[:, 2:])) == pytest.approx(likely, abs=1e-6)
+    assert sorted(floats_of(joined)) == ["a", "b", "maps_bias", "maps_weight"]
+    assert tensor_names(joined) == ["in", "two"]
+
+
+@pytest.mark.parametrize("heads", [("p", "s"), ("p", "one"), ("p", "likely"), ("two", "p")])
+def test_what_is_no_convolution_of_the_same_tensor_is_not_joined(heads: tuple[str, ...]) -> None:
+    with pytest.raises(DependencyError):
+        join_heads(HEADED, heads, "maps")
+
+
+@settings(max_examples=200)
+@given(st.integers(0, len(HEADED) - 1), st.integers(0, 255), st.integers(0, len(HEADED)))
+def test_no_damage_to_a_model_whose_convolutions_are_joined_crashes_it(at: int, byte: int, length: int) -> None:
+    damaged = bytearray(HEADED)
+    damaged[at] = byte
+    for model in (bytes(damaged), HEADED[:length]):
+        with contextlib.suppress(DependencyError):
+            join_heads(model, ("p", "q"), "maps")
+
+
+@pytest.mark.usefixtures("real_weights")
+def test_centerface_gives_the_same_by_one_last_layer_as_by_four() -> None:
+    model = weights.load("centerface")
+    for picture, _ in moving_portrait(1, 320, 240, 0.6):
+        given = {"input.1": batch_of(picture, "RGB")}
+        heat, extent, offset, _ = run(model, given)
+        (maps,) = run(join_heads(model, HEADS, "maps"), given)
+        assert 1 / (1 + np.exp(-maps[0, 0])) == pytest.approx(heat[0, 0], abs=1e-6)
+        assert (maps[0, 1:3] == extent[0]).all()
+        assert (maps[0, 3:] == offset[0]).all()
 
 
 def floats_of(model: bytes) -> dict[str, np.ndarray]:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from redact import backends, weights
 from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
-from redact.quantising import quantise_graph
+from redact.quantising import join_heads, quantise_graph
 
 onnxruntime.set_default_logger_severity(4)
 
 SCORE_FLOOR = 0.08  # what is written down; tracking decides what counts
+HEADS = "536", "538", "539"  # CenterFace's tensors that `decode` needs; it gives landmarks too
 STRIDE = 4  # pixels of the input for each cell of CenterFace's maps
 YUNET_STRIDES = (8, 16, 32)  # likewise of YuNet's
 
@@ -39,7 +40,7 @@ class CenterFace:
     labels: tuple[str, ...] = ("face",)
 
     def __init__(self, weights_folder: Path | None = None) -> None:
-        model = weights.load(self.name, weights_folder)
+        model = join_heads(weights.load(self.name, weights_folder), HEADS, "maps")
         # On a processor it takes half the time in integers; what it finds stays the same (docs/models.md).
         if backends.name() == backends.CPU:
             model = quantise_graph(model, *weights.ranges(self.name))
@@ -51,8 +52,8 @@ class CenterFace:
 
     def _find(self, shown: NDArray[np.uint8]) -> Rows:
         """Return the faces in what is shown, as rows of x0, y0, x1, y1, score."""
-        heat, extent, offset, _ = self._session.run(None, {"input.1": batch_of(shown, "RGB")})
-        return decode(heat[0, 0], extent[0], offset[0])
+        (maps,) = self._session.run(None, {"input.1": batch_of(shown, "RGB")})
+        return decode(maps[0])
 
 
 class YuNet:
@@ -140,18 +141,17 @@ def batch_of(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:
     return batch
 
 
-def decode(heat: NDArray[np.float32], extent: NDArray[np.float32], offset: NDArray[np.float32]) -> Rows:
+def decode(maps: NDArray[np.float32]) -> Rows:
     """Return the faces in CenterFace's maps as rows of x0, y0, x1, y1, score.
 
     Args:
-        heat: (rows, columns), how likely a face has its middle in the cell.
-        extent: (2, rows, columns), logarithm of its height and width in cells.
-        offset: (2, rows, columns), where in the cell the middle is (y, x).
+        maps: (5, rows, columns): how likely a face has its middle in the cell, as a logit; the logarithm of its height
+            and width in cells; where in the cell the middle is (y, x).
     """
-    row, column = np.nonzero(heat >= SCORE_FLOOR)
-    score = heat[row, column].astype(np.float64)
-    tall, wide = (np.exp(extent[n, row, column].astype(np.float64)) * STRIDE for n in (0, 1))
-    y = (row + offset[0, row, column] + 0.5) * STRIDE
-    x = (column + offset[1, row, column] + 0.5) * STRIDE
-    boxes = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2, np.clip(score, 0, 1)], axis=1)
+    row, column = np.nonzero(maps[0] >= np.log(SCORE_FLOOR / (1 - SCORE_FLOOR)))
+    logit, *extent, y, x = maps[:, row, column].astype(np.float64)
+    tall, wide = np.exp(extent) * STRIDE
+    y, x = (row + y + 0.5) * STRIDE, (column + x + 0.5) * STRIDE
+    score = 1 / (1 + np.exp(-logit))
+    boxes = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2, score], axis=1)
     return boxes[keep_best(boxes)]
