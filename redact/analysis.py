@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from redact import backends, surveys
 from redact.crew import Crew, Progress
 from redact.detectors import AskedDetector, Detector, PacedDetector, detect, judge_among
+from redact.detectors.faces import give_back_memory
 from redact.doubts import find_doubts
 from redact.following import Follower
 from redact.geometry import Box, covered_share
@@ -69,7 +70,9 @@ def look(
     with Crew() as crew:
         segments = _Segments(partial(Gaze, detectors, settings.fast, settings.threshold, crew), keeper)
         survey = surveys.go_through(clip, settings, segments.show, progress)
-        return join(survey, segments.parts(), settings, models_of(detectors))
+        seen = join(survey, segments.parts(), settings, models_of(detectors))
+    give_back_memory()
+    return seen
 
 
 class _Segments:
@@ -131,6 +134,7 @@ def look_at(
                 gaze.look(frame.picture, frame.index, frame.time, frame.index in stretch.cuts)
                 progress(done, len(stretch.times))
             part = gaze.part()
+        give_back_memory()
         if digest.hexdigest() == stretch.digest:  # what was sought may be decoded otherwise than in order
             return part
     raise surveys.changed(clip)

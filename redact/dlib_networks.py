@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from redact.errors import DependencyError
 from redact.graphs import field
-from redact.quantising import FLOAT, LENGTH, OPSET, make_ints, make_layer, make_number, make_tensor
+from redact.quantising import FLOAT, IR_VERSION, LENGTH, OPSET, make_ints, make_layer, make_number, make_tensor
 
-IR_VERSION = 7  # of ONNX, the one that goes with the opset
 LEVELS = np.array([122.782, 117.001, 104.298], np.float32)  # of red, green and blue in dlib: the mean that it takes off
 RANGE = 256.0  # and what it divides by then
 SIDE = 150  # pixels of the picture's sides

@@ -22,6 +22,7 @@ WEIGHT_LIMIT = 63
 BIAS_LIMIT = 2**30
 LARGEST = 1e15  # no network has a weight of this size, and scales of such weights would overflow
 OPSET = 13  # the first one with a scale for each channel; the layers of the models here mean the same in it
+IR_VERSION = 7  # of ONNX, the one that goes with it
 LENGTH, VARINT = 2, 0  # wire types
 FLOAT, UINT8, INT8, INT32, INT64, INT, INTS = (
     1,
@@ -33,7 +34,7 @@ FLOAT, UINT8, INT8, INT32, INT64, INT, INTS = (
     7,
 )  # TensorProto.DataType and AttributeProto.AttributeType
 GRAPH, OPSETS = 7, 8  # numbers of the fields of ModelProto
-NODE, INITIALIZER, OUTPUT, VALUE_INFO = 1, 5, 12, 13  # of GraphProto
+NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto
 NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_FLOATS, TENSOR_NAME, TENSOR_RAW = 1, 2, 4, 8, 9
 NUMPY = {FLOAT: np.float32, UINT8: np.uint8, INT8: np.int8, INT32: np.int32, INT64: np.int64}
@@ -301,6 +302,16 @@ def _pair(name: str) -> Iterator[bytes]:
     """Yield the layers that turn a tensor into integers and back."""
     yield make_layer("QuantizeLinear", (name, f"{name}_scale", f"{name}_zero"), (f"{name}_bytes",))
     yield make_layer("DequantizeLinear", (f"{name}_bytes", f"{name}_scale", f"{name}_zero"), (f"{name}_back",))
+
+
+def identity_model() -> bytes:
+    """Return an ONNX model that gives a tensor of floats as it is."""
+    floats = field(2 << 3 | LENGTH, field(1 << 3 | LENGTH, make_number(1, FLOAT)))
+    given = field(INPUT << 3 | LENGTH, field(1 << 3 | LENGTH, b"in") + floats)
+    layer = field(NODE << 3 | LENGTH, make_layer("Identity", ("in",), ("out",)))
+    graph = layer + field(2 << 3 | LENGTH, b"identity") + given + _output("out")
+    opset = field(OPSETS << 3 | LENGTH, make_number(2, OPSET))
+    return make_number(1, IR_VERSION) + field(GRAPH << 3 | LENGTH, graph) + opset
 
 
 def make_layer(kind: str, inputs: tuple[str, ...], outputs: tuple[str, ...], rest: bytes = b"") -> bytes:

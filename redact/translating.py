@@ -19,6 +19,7 @@ from redact.graphs import field, fields, varint
 from redact.quantising import (
     FLOAT,
     INT,
+    IR_VERSION,
     LENGTH,
     OPSET,
     make_attribute,
@@ -29,7 +30,6 @@ from redact.quantising import (
     read_numbers,
 )
 
-IR_VERSION = 7  # of ONNX, the one that goes with the opset
 VERSION, GRAPH, OPSETS = 1, 7, 8  # numbers of the fields of ModelProto
 NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12  # of GraphProto
 ATTRIBUTE, TEXT = 5, 3  # of NodeProto; AttributeProto.AttributeType

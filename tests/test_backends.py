@@ -69,7 +69,7 @@ def test_integers_are_for_the_processor_others_get_floats(
 SECOND_MODEL = """
 import numpy as np
 from pathlib import Path
-from redact.detectors.faces import CenterFace
+from redact.detectors.faces import CenterFace, give_back_memory
 
 def held():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -83,14 +83,17 @@ before = held()
 for one in eyes:
     one._find(picture)
     print(held() - before)
+give_back_memory()
+print(held() - before)
 """
 
 
 @pytest.mark.usefixtures("real_weights")
-def test_the_models_of_a_process_work_in_the_same_memory() -> None:
-    first, both = map(int, subprocess.check_output([sys.executable, "-c", SECOND_MODEL], text=True).split())
+def test_the_models_of_a_process_work_in_the_same_memory_and_give_it_back() -> None:
+    first, both, after = map(int, subprocess.check_output([sys.executable, "-c", SECOND_MODEL], text=True).split())
     assert first > 40e6
     assert both < 1.5 * first
+    assert after < first / 2
 
 
 @pytest.mark.parametrize(("offered", "used"), [([CPU], [CPU]), ([CUDA, CPU], [CPU])], ids=["absent", "broken"])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from redact import backends, weights
 from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
 from redact.plan import Detection
-from redact.quantising import join_heads, quantise_graph
+from redact.quantising import identity_model, join_heads, quantise_graph
 
 onnxruntime.set_default_logger_severity(4)
 
@@ -121,14 +121,27 @@ def open_model(card_id: str, model: bytes) -> tuple[onnxruntime.InferenceSession
 def _share_memory() -> None:
     """Let all models of this process work in the same memory, which grows by what is missing.
 
-    Each would otherwise keep a share of its own, made in steps twice as large each, and these would grow for an hour:
-    pictures, and parts of them, have hundreds of sizes (docs/performance.md).
+    Each would otherwise keep a share of its own, made larger in steps that double: pictures, and parts of them, have
+    hundreds of sizes (docs/performance.md).
     """
     place = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
     onnxruntime.create_and_register_allocator(place, as_requested)
+
+
+@cache
+def _idle() -> onnxruntime.InferenceSession:
+    """Return a model that gives what it is given."""
+    return open_model("idle", identity_model())[0]
+
+
+def give_back_memory() -> None:
+    """Give back the memory that models have worked in; the next picture asks for what it needs."""
+    order = onnxruntime.RunOptions()
+    order.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    _idle().run(None, {"in": np.zeros(1, np.float32)}, order)
 
 
 def batch_of(shown: NDArray[np.uint8], colour: str) -> NDArray[np.float32]:
