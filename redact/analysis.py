@@ -17,8 +17,7 @@ from typing import Any, Protocol
 
 from redact import backends, surveys
 from redact.crew import Crew, Progress
-from redact.detectors import AskedDetector, Detector, PacedDetector, detect, judge_among
-from redact.detectors.faces import give_back_memory
+from redact.detectors import AskedDetector, Detector, PacedDetector, detect, give_back_memory, judge_among
 from redact.doubts import find_doubts
 from redact.following import Follower
 from redact.geometry import Box, covered_share

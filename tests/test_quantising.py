@@ -44,6 +44,16 @@ def value(name: str, channels: int) -> bytes:
     return field(1 << 3 | 2, name.encode()) + field(2 << 3 | 2, field(1 << 3 | 2, kind))
 
 
+def model_of(graph: list[bytes]) -> bytes:
+    """Return a ModelProto of the fields of its graph."""
+    return make_number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + field(8 << 3 | 2, make_number(2, 9))
+
+
+def damage(model: bytes, at: int, byte: int, length: int) -> tuple[bytes, bytes]:
+    """Return a model with one byte changed, and the beginning of it."""
+    return model[:at] + bytes([byte]) + model[at + 1 :], model[:length]
+
+
 def small_model() -> bytes:
     """Return a model of two convolutions, a rectifier and a sum, and a last convolution that gives the output."""
     nodes = [
@@ -56,8 +66,7 @@ def small_model() -> bytes:
     tensors = {"a": NARROW, "b": np.array([0.5, -2], np.float32), "c": WIDE}
     graph += [field(5 << 3 | 2, make_tensor(name, v)) for name, v in tensors.items()]
     graph += [field(11 << 3 | 2, value("in", 1)), field(12 << 3 | 2, value("out", 1))]
-    opset = field(8 << 3 | 2, make_number(2, 9))
-    return make_number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + opset
+    return model_of(graph)
 
 
 SMALL = small_model()
@@ -115,9 +124,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_sets_which_differs_between_proc
 @example(207, 125, 0)  # a bias of 1e37
 @given(st.integers(0, len(SMALL) - 1), st.integers(0, 255), st.integers(0, len(SMALL)))
 def test_no_damage_to_a_model_crashes_it(at: int, byte: int, length: int) -> None:
-    damaged = bytearray(SMALL)
-    damaged[at] = byte
-    for model in (bytes(damaged), SMALL[:length]):
+    for model in damage(SMALL, at, byte, length):
         with contextlib.suppress(DependencyError):
             quantise_graph(model, RANGES)
 
@@ -154,7 +161,7 @@ def heads_model() -> bytes:
     graph += [field(5 << 3 | 2, make_tensor(name, v)) for name, v in tensors.items()]
     outputs = {"likely": 1, "q": 2, "r": 4}
     graph += [field(11 << 3 | 2, value("in", 1)), *(field(12 << 3 | 2, value(name, n)) for name, n in outputs.items())]
-    return make_number(1, 4) + field(7 << 3 | 2, b"".join(graph)) + field(8 << 3 | 2, make_number(2, 9))
+    return model_of(graph)
 
 
 HEADED = heads_model()
@@ -180,9 +187,7 @@ def test_what_is_no_convolution_of_the_same_tensor_is_not_joined(heads: tuple[st
 @settings(max_examples=200)
 @given(st.integers(0, len(HEADED) - 1), st.integers(0, 255), st.integers(0, len(HEADED)))
 def test_no_damage_to_a_model_whose_convolutions_are_joined_crashes_it(at: int, byte: int, length: int) -> None:
-    damaged = bytearray(HEADED)
-    damaged[at] = byte
-    for model in (bytes(damaged), HEADED[:length]):
+    for model in damage(HEADED, at, byte, length):
         with contextlib.suppress(DependencyError):
             join_heads(model, ("p", "q"), "maps")
 

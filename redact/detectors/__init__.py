@@ -202,3 +202,10 @@ def load_others(weights_folder: Path | None = None) -> list[Detector]:
 
     installed = weights.is_installed(weights.cards()[YuNet.name], weights_folder)
     return [YuNet(weights_folder)] if installed else []
+
+
+def give_back_memory() -> None:
+    """Give back the memory that models have worked in; the next picture asks for what it needs."""
+    from redact.detectors import faces
+
+    faces.give_back_memory()
