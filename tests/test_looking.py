@@ -261,7 +261,7 @@ def test_a_detector_that_says_that_it_does_not_hold_looks_at_every_frame_that_is
     lettering = Lettering()
     lettering.holds = False
     gaze_at([lamp(60, 60)] * 20, [lettering])
-    assert [frame for frame, _ in lettering.taken] == [0, 5, 10, 15]
+    assert sorted(frame for frame, _ in lettering.taken) == [0, 5, 10, 15]  # its looks are taken beside each other
 
 
 def test_nobody_looks_near_what_is_no_face() -> None:
