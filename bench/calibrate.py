@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.faces import batch_of, open_model
+from redact.detectors.models import batch_of, open_model
 from redact.graphs import clean_graph
 from redact.media import FrameReader
 from redact.quantising import layer_outputs, show_tensors, tensor_names

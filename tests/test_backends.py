@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from redact import backends
-from redact.detectors import faces
+from redact.detectors import faces, models
 from redact.doctor import BAD, GOOD
 from redact.errors import DependencyError, UsageError
 from tests.conftest import Result
@@ -35,7 +35,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 def test_the_processor_is_used_where_nothing_else_is_asked_for(runtime: Callable[..., None]) -> None:
     runtime([CUDA, CPU], [CPU])
-    assert list(faces.open_model("eyes", b"")[1]) == ["eyes"]
+    assert list(models.open_model("eyes", b"")[1]) == ["eyes"]
 
 
 def test_what_another_backend_saw_is_not_taken_for_what_the_processor_sees(
@@ -43,7 +43,7 @@ def test_what_another_backend_saw_is_not_taken_for_what_the_processor_sees(
 ) -> None:
     runtime([CUDA, CPU], [CUDA, CPU])
     monkeypatch.setenv(backends.VARIABLE, "cuda")
-    assert list(faces.open_model("eyes", b"")[1]) == ["eyes on cuda"]
+    assert list(models.open_model("eyes", b"")[1]) == ["eyes on cuda"]
 
 
 @pytest.mark.usefixtures("real_weights")
@@ -69,7 +69,8 @@ def test_integers_are_for_the_processor_others_get_floats(
 SECOND_MODEL = """
 import numpy as np
 from pathlib import Path
-from redact.detectors.faces import CenterFace, give_back_memory
+from redact.detectors.faces import CenterFace
+from redact.detectors.models import give_back_memory
 
 def held():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -103,7 +104,7 @@ def test_a_backend_that_is_missing_is_an_error_with_the_line_that_installs_it(
     runtime(offered, used)
     monkeypatch.setenv(backends.VARIABLE, "cuda")
     with pytest.raises(DependencyError, match="cuda cannot be used") as error:
-        faces.open_model("eyes", b"")
+        models.open_model("eyes", b"")
     assert "python -m pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'" in error.value.advice
 
 

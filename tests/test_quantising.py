@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from redact import quantising, weights
-from redact.detectors.faces import HEADS, batch_of, decode
+from redact.detectors.faces import HEADS, decode
+from redact.detectors.models import batch_of
 from redact.errors import DependencyError
 from redact.geometry import Box
 from redact.graphs import field, fields

@@ -206,6 +206,6 @@ def load_others(weights_folder: Path | None = None) -> list[Detector]:
 
 def give_back_memory() -> None:
     """Give back the memory that models have worked in; the next picture asks for what it needs."""
-    from redact.detectors import faces
+    from redact.detectors import models
 
-    faces.give_back_memory()
+    models.give_back_memory()

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from redact import weights
 from redact.detectors import Detector
-from redact.detectors.faces import batch_of, open_model
 from redact.detectors.looks import Look, Rows
+from redact.detectors.models import batch_of, open_model
 from redact.geometry import Box
 from redact.plan import Detection
 from redact.resizing import scaled

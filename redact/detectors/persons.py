@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.faces import batch_of, open_model
 from redact.detectors.looks import Look, Rows, detection_maker, keep_best, see
+from redact.detectors.models import batch_of, open_model
 from redact.plan import Detection
 from redact.resizing import scaled
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact import likeness, weights
-from redact.detectors.faces import STRIDE, batch_of, open_model
+from redact.detectors.faces import STRIDE
 from redact.detectors.judging import crop
+from redact.detectors.models import batch_of, open_model
 from redact.errors import DependencyError
 from redact.geometry import Box
 from redact.likeness import Face, Points

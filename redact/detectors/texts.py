@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redact import weights
-from redact.detectors.faces import batch_of, open_model
 from redact.detectors.looks import Look, Rows, chest_of, detection_maker, joined, see, united
+from redact.detectors.models import batch_of, open_model
 from redact.plan import Detection
 from redact.quantising import without_subnormals
 
