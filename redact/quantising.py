@@ -127,11 +127,15 @@ def _join(graph: bytes, heads: Sequence[str], name: str) -> bytes:
     for place, tensor in enumerate(given, start=1):
         value = np.concatenate([weights[node.inputs[place]] for node in joined])
         parts.append(field(INITIALIZER << 3 | LENGTH, make_tensor(tensor, value)))
+    return b"".join([*parts, *_rest(graph, (NODE, OUTPUT, VALUE_INFO), weights.keys() - needed), _output(name)])
+
+
+def _rest(graph: bytes, left_out: Collection[int], weights: Collection[str]) -> Iterator[bytes]:
+    """Yield the fields of a GraphProto but for those of some numbers, and for some weights."""
     for tag, raw, payload in fields(graph):
-        unneeded = tag == INITIALIZER << 3 | LENGTH and _text(payload, TENSOR_NAME) not in needed
-        if tag not in (NODE << 3 | LENGTH, OUTPUT << 3 | LENGTH, VALUE_INFO << 3 | LENGTH) and not unneeded:
-            parts.append(raw)
-    return b"".join([*parts, _output(name)])
+        gone = tag == INITIALIZER << 3 | LENGTH and _text(payload, TENSOR_NAME) in weights
+        if not gone and tag >> 3 not in left_out:
+            yield raw
 
 
 def _output(name: str) -> bytes:
@@ -208,10 +212,7 @@ def _quantise(graph: bytes, ranges: Ranges, floats: Collection[str]) -> bytes:
         layers.append(make_layer(node.kind, inputs, node.outputs, node.rest))
         layers += [part for name in node.outputs if name in between for part in _pair(name)]
     parts = [field(NODE << 3 | LENGTH, layer) for layer in layers]
-    for tag, raw, payload in fields(graph):
-        kept = tag not in (NODE << 3 | LENGTH, VALUE_INFO << 3 | LENGTH)
-        if kept and not (tag == INITIALIZER << 3 | LENGTH and _text(payload, TENSOR_NAME) in replaced):
-            parts.append(raw)
+    parts += _rest(graph, (NODE, VALUE_INFO), replaced)
     return b"".join(parts + [field(INITIALIZER << 3 | LENGTH, tensor) for tensor in made])
 
 
