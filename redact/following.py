@@ -171,7 +171,7 @@ class Follower:
         self._walks = [w for w in self._walks if frame not in w.chain.seen]
         counted = [chain for chain in self._by_frame[frame] if self._counts(chain)]
         self._go_back([c for c in counted if frame - 1 not in c.seen and not _is_bridged(c, frame)], frame)
-        self._walks += [self._begin(chain, frame, 1) for chain in counted if frame + 1 not in chain.seen]
+        self._walks += [self._begin(chain, frame, 1) for chain in self._to_carry(counted, frame)]
         for chain in counted:
             self._ask(chain, picture, frame)
 
@@ -187,6 +187,18 @@ class Follower:
             or len(self._kept) * self._kept[-1].grey.nbytes > KEPT_BYTES
         ):
             self._kept.popleft()
+
+    def _to_carry(self, chains: Sequence[_Chain], frame: int) -> list[_Chain]:
+        """Return the chains that are carried on from a frame: of those that end as one, the one that reaches farthest.
+
+        Small looks bring chains of one face to the same sighting, and would carry all of them on for as long as it is
+        there: the longer the clip, the more.
+        """
+        carried: list[_Chain] = []
+        for chain in sorted(chains, key=lambda c: (-self._reach(c, frame, 1), -c.best.score)):
+            if frame + 1 not in chain.seen and not any(_goes_for(other, chain, frame) for other in carried):
+                carried.append(chain)
+        return carried
 
     def _ask(self, chain: _Chain, picture: Picture, frame: int) -> None:
         """Ask about the sighting of a chain in a frame, where it is one of its best and no answer was enough yet."""
@@ -381,6 +393,13 @@ def _look_near(look_at: LookAt, at: _Kept, row: Rows, like: Detection, turns: Se
         if seen.score >= LOOK_SCORE and seen.label == like.label and _is_near(row, found):
             return replace(seen, box=Box.outward(*(float(v) for v in found)))
     return None
+
+
+def _goes_for(chain: _Chain, other: _Chain, frame: int) -> bool:
+    """Return whether one chain may go on for another: both end in the same sighting, and nobody can deny the first."""
+    a, b = chain.seen[frame], other.seen[frame]
+    same = (a.label, a.box) == (b.label, b.box) and a.label == "face"
+    return same and chain.frames[-1] == other.frames[-1] == frame and chain.best.score >= ASK_BELOW
 
 
 def _is_bridged(chain: _Chain, frame: int) -> bool:

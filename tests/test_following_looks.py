@@ -111,6 +111,47 @@ def test_what_a_small_look_finds_takes_over() -> None:
     assert uncovered([chain], timeline(80), path, range(28, 80)) == []
 
 
+def seen_from(first: int, score: float = 0.8, label: str = "face") -> list[Detection]:
+    return [replace(d, label=label) for d in sightings(still, range(first, 21), score)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "on"),
+    [
+        (seen_from(4), seen_from(15), {0}),
+        (seen_from(15), seen_from(4), {1}),
+        (seen_from(4), seen_from(4, score=0.9), {1}),
+        (seen_from(4), seen_from(4, score=0.5), {0}),
+        (seen_from(4), [*seen_from(4, score=0.5)[:-1], sighting(20, (222, 151))], {0, 1}),
+        (seen_from(4, score=0.5), seen_from(15, score=0.5), {0, 1}),
+        ([*seen_from(4), sighting(30, still(30))], seen_from(4), {0, 1}),
+        (
+            [replace(d, label="region") for d in seen_from(4)],
+            [replace(d, label="region") for d in seen_from(4)],
+            {0, 1},
+        ),
+    ],
+    ids=["longer", "later", "surer", "less sure", "elsewhere", "may be denied", "seen later", "regions"],
+)
+def test_of_chains_that_end_in_one_sighting_the_one_that_reaches_farthest_is_carried_on(
+    one: list[Detection], other: list[Detection], on: set[int]
+) -> None:
+    chains = follow(film(120, still), [one, other])
+    assert {n for n, chain in enumerate(chains) if any(d.frame == 21 for d in chain)} == on
+    alone = [follow(film(120, still), [each])[0] for each in (one, other)]
+    assert max(chain[-1].frame for chain in chains) == max(chain[-1].frame for chain in alone)
+    last = max(chain[-1].frame for chain in chains)
+    assert uncovered(chains, timeline(120), still, range(4, last + 1)) == []
+
+
+def test_chains_of_one_face_that_small_looks_bring_together_are_not_all_carried_for_as_long_as_it_is_there() -> None:
+    watcher = Watcher(still)
+    chains = [sightings(lambda n, k=k: (220 + 2 * k, 150), range(5, 12)) for k in range(4)]
+    followed = follow(film(120, still), chains, look_at=watcher)
+    assert sum(chain[-1].frame == 119 for chain in followed) == 1
+    assert uncovered(followed, timeline(120), still, range(5, 120)) == []
+
+
 def test_small_looks_are_few_near_and_turned_like_what_was_seen() -> None:
     watcher = Watcher(lambda n: None)
     follow(film(80, still), [[sighting(40, still(40), angle=90)]], look_at=watcher)
