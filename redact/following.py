@@ -194,9 +194,10 @@ class Follower:
         Small looks bring chains of one face to the same sighting, and would carry all of them on for as long as it is
         there: the longer the clip, the more.
         """
+        ending = [chain for chain in chains if frame + 1 not in chain.seen]
         carried: list[_Chain] = []
-        for chain in sorted(chains, key=lambda c: (-self._reach(c, frame, 1), -c.best.score)):
-            if frame + 1 not in chain.seen and not any(_goes_for(other, chain, frame) for other in carried):
+        for chain in sorted(ending, key=lambda c: (-self._reach(c, frame, 1), -c.best.score)):
+            if not any(_goes_for(other, chain, frame) for other in carried):
                 carried.append(chain)
         return carried
 
