@@ -125,11 +125,7 @@ def seen_from(first: int, score: float = 0.8, label: str = "face") -> list[Detec
         (seen_from(4), [*seen_from(4, score=0.5)[:-1], sighting(20, (222, 151))], {0, 1}),
         (seen_from(4, score=0.5), seen_from(15, score=0.5), {0, 1}),
         ([*seen_from(4), sighting(30, still(30))], seen_from(4), {0, 1}),
-        (
-            [replace(d, label="region") for d in seen_from(4)],
-            [replace(d, label="region") for d in seen_from(4)],
-            {0, 1},
-        ),
+        (seen_from(4, label="region"), seen_from(4, label="region"), {0, 1}),
     ],
     ids=["longer", "later", "surer", "less sure", "elsewhere", "may be denied", "seen later", "regions"],
 )
